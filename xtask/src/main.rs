@@ -1,0 +1,2 @@
+//! Billy's one tool for people.
+fn main() {}
