@@ -1,0 +1,265 @@
+//! Text to [`MachineFile`].
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::words::{self, WordError};
+use super::{
+    DoorbellSource, LabelledQueuePair, Load, MachineFile, Options, QueuePair, ReceivedDoorbell,
+    VmConfig,
+};
+
+/// A line of a machine file that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("machine file line {line}: {problem}")]
+pub struct MachineFileError {
+    /// Line number, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What is wrong with a line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// The first line is not the file's version.
+    #[error("a machine file begins with `billy-machine 1`")]
+    Version,
+    /// A quote or an escape is broken.
+    #[error(transparent)]
+    Words(#[from] WordError),
+    /// The first word is unknown.
+    #[error("unknown kind `{0}`")]
+    UnknownKind(String),
+    /// A key does not belong to this kind of line.
+    #[error("unknown key `{0}`")]
+    UnknownKey(String),
+    /// A key that must be there is not.
+    #[error("key `{0}` is missing")]
+    Missing(&'static str),
+    /// A key is given twice.
+    #[error("key `{0}` is given twice")]
+    Twice(&'static str),
+    /// A value is not what the key takes.
+    #[error("key `{key}`: `{value}` is not {wanted}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// The value as written.
+        value: String,
+        /// What the key takes, in words.
+        wanted: &'static str,
+    },
+    /// An object or script line before any `vm` line.
+    #[error("`{0}` comes before the first `vm`")]
+    NoVm(String),
+    /// A second `rm` line for a VM.
+    #[error("the VM already has a Resource Manager")]
+    SecondResourceManager,
+}
+
+/// The keys and values of a line, taken out one by one.
+struct Fields(Vec<(String, Option<String>)>);
+
+impl Fields {
+    fn new(words: Vec<String>) -> Self {
+        let pairs = words.into_iter().map(|word| match word.split_once('=') {
+            Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+            None => (word, None),
+        });
+        Self(pairs.collect())
+    }
+
+    fn take(&mut self, key: &'static str) -> Result<Option<Option<String>>, Problem> {
+        let Some(place) = self.0.iter().position(|(found, _)| found == key) else {
+            return Ok(None);
+        };
+        let (_, value) = self.0.remove(place);
+        if self.0.iter().any(|(found, _)| found == key) {
+            return Err(Problem::Twice(key));
+        }
+        Ok(Some(value))
+    }
+
+    fn flag(&mut self, key: &'static str) -> Result<bool, Problem> {
+        match self.take(key)? {
+            None => Ok(false),
+            Some(None) => Ok(true),
+            Some(Some(value)) => Err(Problem::Value {
+                key,
+                value,
+                wanted: "expected: the key stands alone",
+            }),
+        }
+    }
+
+    fn optional<T>(
+        &mut self,
+        key: &'static str,
+        wanted: &'static str,
+        convert: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Problem> {
+        let Some(value) = self.take(key)? else {
+            return Ok(None);
+        };
+        let value = value.unwrap_or_default();
+        match convert(&value) {
+            Some(converted) => Ok(Some(converted)),
+            None => Err(Problem::Value { key, value, wanted }),
+        }
+    }
+
+    fn text(&mut self, key: &'static str) -> Result<String, Problem> {
+        self.optional(key, "a text", |text| Some(text.to_owned()))?
+            .ok_or(Problem::Missing(key))
+    }
+
+    fn number<T: TryFrom<u64>>(&mut self, key: &'static str) -> Result<T, Problem> {
+        self.number_or(key)?.ok_or(Problem::Missing(key))
+    }
+
+    fn number_or<T: TryFrom<u64>>(&mut self, key: &'static str) -> Result<Option<T>, Problem> {
+        self.optional(key, "a number that fits", |text| {
+            words::number(text)?.try_into().ok()
+        })
+    }
+
+    fn finish(self) -> Result<(), Problem> {
+        match self.0.into_iter().next() {
+            Some((key, _)) => Err(Problem::UnknownKey(key)),
+            None => Ok(()),
+        }
+    }
+}
+
+pub(super) fn parse(text: &str) -> Result<MachineFile, MachineFileError> {
+    let mut file = MachineFile::default();
+    let lines = text.lines().map(str::trim).enumerate();
+    let mut lines = lines
+        .map(|(index, line)| (index + 1, line))
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    match lines.next() {
+        Some((_, "billy-machine 1")) => {}
+        first => {
+            return Err(MachineFileError {
+                line: first.map_or(1, |(line, _)| line),
+                problem: Problem::Version,
+            });
+        }
+    }
+    for (number, line) in lines {
+        parse_line(&mut file, line).map_err(|problem| MachineFileError {
+            line: number,
+            problem,
+        })?;
+    }
+    Ok(file)
+}
+
+fn parse_line(file: &mut MachineFile, line: &str) -> Result<(), Problem> {
+    let (kind, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    if kind == "script" {
+        vm(file, kind)?.script.push(rest.trim().to_owned());
+        return Ok(());
+    }
+    let mut fields = Fields::new(words::split(rest)?);
+    match kind {
+        "options" => file.options = options(&mut fields)?,
+        "vm" => file.vms.push(vm_config(&mut fields)?),
+        "load" => {
+            let load = Load {
+                what: fields.text("what")?,
+                from: fields.number("from")?,
+                length: fields.number("length")?,
+                to: fields.number("to")?,
+            };
+            vm(file, kind)?.loads.push(load);
+        }
+        "rm" => {
+            let queues = queue_pair(&mut fields)?;
+            if vm(file, kind)?.resource_manager.replace(queues).is_some() {
+                return Err(Problem::SecondResourceManager);
+            }
+        }
+        "queue-pair" => {
+            let pair = LabelledQueuePair {
+                label: fields.number("label")?,
+                peer: fields.number("peer")?,
+                queues: queue_pair(&mut fields)?,
+            };
+            vm(file, kind)?.queue_pairs.push(pair);
+        }
+        "doorbell" => {
+            let doorbell = ReceivedDoorbell {
+                label: fields.number("label")?,
+                peer: fields.number("peer")?,
+                cap: fields.number("cap")?,
+                intid: fields.number("intid")?,
+            };
+            vm(file, kind)?.doorbells.push(doorbell);
+        }
+        "doorbell-source" => {
+            let source = DoorbellSource {
+                label: fields.number("label")?,
+                peer: fields.number("peer")?,
+                cap: fields.number("cap")?,
+                can_clear: fields.flag("can-clear")?,
+            };
+            vm(file, kind)?.sources.push(source);
+        }
+        _ => return Err(Problem::UnknownKind(kind.to_owned())),
+    }
+    fields.finish()
+}
+
+fn vm<'a>(file: &'a mut MachineFile, kind: &str) -> Result<&'a mut VmConfig, Problem> {
+    file.vms
+        .last_mut()
+        .ok_or_else(|| Problem::NoVm(kind.to_owned()))
+}
+
+fn options(fields: &mut Fields) -> Result<Options, Problem> {
+    let default = Options::default();
+    let identify = |text: &str| {
+        let words: Option<Vec<u64>> = text.split(',').map(words::number).collect();
+        words?.try_into().ok()
+    };
+    Ok(Options {
+        documented_errors: fields.flag("documented-errors")?,
+        hide_rm_console: fields.flag("hide-rm-console")?,
+        no_reboot: fields.flag("no-reboot")?,
+        log: fields
+            .optional("log", "a log level", |text| text.parse().ok())?
+            .unwrap_or(default.log),
+        seed: fields.number_or("seed")?.unwrap_or(default.seed),
+        identify: fields
+            .optional("identify", "four numbers with commas between", identify)?
+            .unwrap_or(default.identify),
+    })
+}
+
+fn vm_config(fields: &mut Fields) -> Result<VmConfig, Problem> {
+    Ok(VmConfig {
+        vmid: fields.number("vmid")?,
+        owner: fields.number("owner")?,
+        name: fields.text("name")?,
+        ram_base: fields.number("ram-base")?,
+        ram_size: fields.number("ram-size")?,
+        vcpus: fields.number_or("vcpus")?.unwrap_or(1),
+        entry: fields.number("entry")?,
+        tree: fields.number("tree")?,
+        ..VmConfig::default()
+    })
+}
+
+fn queue_pair(fields: &mut Fields) -> Result<QueuePair, Problem> {
+    Ok(QueuePair {
+        tx_cap: fields.number("tx-cap")?,
+        rx_cap: fields.number("rx-cap")?,
+        tx_intid: fields.number("tx-intid")?,
+        rx_intid: fields.number("rx-intid")?,
+        depth: fields.number("depth")?,
+        size: fields.number("size")?,
+    })
+}

@@ -1,0 +1,170 @@
+use alloc::string::ToString;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use super::*;
+
+const SMALLEST: &str = "billy-machine 1\n\
+    vm vmid=0x80 owner=3 name=billy ram-base=0x80000000 ram-size=0x4000000 entry=0x80000000 tree=0\n";
+
+fn queue_pair() -> impl Strategy<Value = QueuePair> {
+    let numbers = (any::<u64>(), any::<u64>(), any::<u32>(), any::<u32>());
+    (numbers, any::<u16>(), any::<u16>()).prop_map(
+        |((tx_cap, rx_cap, tx_intid, rx_intid), depth, size)| QueuePair {
+            tx_cap,
+            rx_cap,
+            tx_intid,
+            rx_intid,
+            depth,
+            size,
+        },
+    )
+}
+
+prop_compose! {
+    fn objects()(
+        resource_manager in option::of(queue_pair()),
+        queue_pairs in vec((any::<u32>(), any::<u16>(), queue_pair()), 0..3),
+        doorbells in vec((any::<u32>(), any::<u16>(), any::<u64>(), any::<u32>()), 0..3),
+        sources in vec((any::<u32>(), any::<u16>(), any::<u64>(), any::<bool>()), 0..3),
+    ) -> VmConfig {
+        let pairs = queue_pairs.into_iter();
+        let bells = doorbells.into_iter();
+        let sources = sources.into_iter();
+        VmConfig {
+            resource_manager,
+            queue_pairs: pairs
+                .map(|(label, peer, queues)| LabelledQueuePair { label, peer, queues })
+                .collect(),
+            doorbells: bells
+                .map(|(label, peer, cap, intid)| ReceivedDoorbell { label, peer, cap, intid })
+                .collect(),
+            sources: sources
+                .map(|(label, peer, cap, can_clear)| DoorbellSource { label, peer, cap, can_clear })
+                .collect(),
+            ..VmConfig::default()
+        }
+    }
+}
+
+prop_compose! {
+    fn vm()(
+        objects in objects(),
+        ids in any::<(u16, u16, u16)>(),
+        addresses in any::<(u64, u64, u64, u64)>(),
+        name in any::<String>(),
+        loads in vec(any::<(String, u64, u64, u64)>(), 0..3),
+    ) -> VmConfig {
+        VmConfig {
+            vmid: ids.0,
+            owner: ids.1,
+            vcpus: ids.2,
+            name,
+            ram_base: addresses.0,
+            ram_size: addresses.1,
+            entry: addresses.2,
+            tree: addresses.3,
+            loads: loads
+                .into_iter()
+                .map(|(what, from, length, to)| Load { what, from, length, to })
+                .collect(),
+            script: alloc::vec!["type \"a  b\\n\"".into(), "ring 7 1".into()],
+            ..objects
+        }
+    }
+}
+
+prop_compose! {
+    fn file()(
+        vms in vec(vm(), 0..3),
+        flags in any::<[bool; 3]>(),
+        seed in any::<u64>(),
+        identify in any::<[u64; 4]>(),
+    ) -> MachineFile {
+        MachineFile {
+            options: Options {
+                documented_errors: flags[0],
+                hide_rm_console: flags[1],
+                no_reboot: flags[2],
+                log: log::LevelFilter::Debug,
+                seed,
+                identify,
+            },
+            vms,
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_reads_back(file in file()) {
+        prop_assert_eq!(MachineFile::parse(&file.to_string()), Ok(file));
+    }
+
+    #[test]
+    fn no_text_panics(text in any::<String>()) {
+        let _ = MachineFile::parse(&text);
+        let _ = MachineFile::parse(&alloc::format!("billy-machine 1\n{text}"));
+    }
+}
+
+#[test]
+fn the_smallest_file_has_the_defaults() {
+    let file = MachineFile::parse(SMALLEST).unwrap();
+    assert_eq!(file.options, Options::default());
+    assert_eq!(file.vms[0].vcpus, 1);
+    assert_eq!(file.vms[0].resource_manager, None);
+}
+
+#[test]
+fn errors_name_line_and_key() {
+    for (line, message) in [
+        ("doorbell label=7 peer=3 cap=2", "key `intid` is missing"),
+        (
+            "doorbell label=x peer=3 cap=2 intid=1",
+            "key `label`: `x` is not a number that fits",
+        ),
+        (
+            "doorbell label=1 peer=65536 cap=2 intid=1",
+            "key `peer`: `65536` is not a number that fits",
+        ),
+        (
+            "doorbell label=7 peer=3 cap=2 intid=1 colour=red",
+            "unknown key `colour`",
+        ),
+        (
+            "doorbell label=7 label=8 peer=3 cap=2 intid=1",
+            "key `label` is given twice",
+        ),
+        ("bell label=7", "unknown kind `bell`"),
+        ("load what=\"image", "a quote is not closed"),
+        (
+            "options identify=1,2,3",
+            "key `identify`: `1,2,3` is not four numbers with commas between",
+        ),
+        (
+            "options no-reboot=1",
+            "key `no-reboot`: `1` is not expected: the key stands alone",
+        ),
+    ] {
+        let error = MachineFile::parse(&alloc::format!("{SMALLEST}# a comment\n{line}\n"));
+        let message = alloc::format!("machine file line 4: {message}");
+        assert_eq!(error.unwrap_err().to_string(), message);
+    }
+    let early = MachineFile::parse("billy-machine 1\nscript ring 7 1").unwrap_err();
+    assert_eq!(
+        early.to_string(),
+        "machine file line 2: `script` comes before the first `vm`"
+    );
+    let empty = MachineFile::parse("").unwrap_err();
+    assert_eq!(empty.problem, Problem::Version);
+}
+
+#[test]
+fn scripts_lose_blank_lines_and_comments() {
+    let mut vm = VmConfig::default();
+    vm.set_script("\n  ring 7 1\n\n# nothing\n  silent on\n");
+    assert_eq!(vm.script, ["ring 7 1", "silent on"]);
+}

@@ -1,0 +1,83 @@
+//! [`MachineFile`] to text.
+
+use core::fmt::{self, Display, Formatter};
+
+use super::words::Quoted;
+use super::{MachineFile, Options, QueuePair, VmConfig};
+
+impl Display for MachineFile {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "billy-machine 1\n{}", self.options)?;
+        self.vms.iter().try_for_each(|vm| vm.fmt(f))
+    }
+}
+
+impl Display for Options {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d] = self.identify;
+        let level = self.log.as_str().to_ascii_lowercase();
+        write!(f, "options seed={:#x} log={level}", self.seed)?;
+        write!(f, " identify={a:#x},{b:#x},{c:#x},{d:#x}")?;
+        for (set, key) in [
+            (self.documented_errors, " documented-errors"),
+            (self.hide_rm_console, " hide-rm-console"),
+            (self.no_reboot, " no-reboot"),
+        ] {
+            if set {
+                f.write_str(key)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Display for QueuePair {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "tx-cap={:#x} rx-cap={:#x}", self.tx_cap, self.rx_cap)?;
+        write!(f, " tx-intid={} rx-intid={}", self.tx_intid, self.rx_intid)?;
+        write!(f, " depth={} size={}", self.depth, self.size)
+    }
+}
+
+impl Display for VmConfig {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "vm vmid={:#x} owner={:#x}", self.vmid, self.owner)?;
+        write!(f, " name={}", Quoted(&self.name))?;
+        write!(f, " ram-base={:#x}", self.ram_base)?;
+        write!(f, " ram-size={:#x}", self.ram_size)?;
+        write!(f, " vcpus={}", self.vcpus)?;
+        writeln!(f, " entry={:#x} tree={:#x}", self.entry, self.tree)?;
+        for load in &self.loads {
+            write!(f, "load what={}", Quoted(&load.what))?;
+            write!(f, " from={:#x} length={:#x}", load.from, load.length)?;
+            writeln!(f, " to={:#x}", load.to)?;
+        }
+        if let Some(queues) = &self.resource_manager {
+            writeln!(f, "rm {queues}")?;
+        }
+        for pair in &self.queue_pairs {
+            write!(
+                f,
+                "queue-pair label={:#x} peer={:#x}",
+                pair.label, pair.peer
+            )?;
+            writeln!(f, " {}", pair.queues)?;
+        }
+        for bell in &self.doorbells {
+            write!(f, "doorbell label={:#x} peer={:#x}", bell.label, bell.peer)?;
+            writeln!(f, " cap={:#x} intid={}", bell.cap, bell.intid)?;
+        }
+        for source in &self.sources {
+            write!(f, "doorbell-source label={:#x}", source.label)?;
+            write!(f, " peer={:#x} cap={:#x}", source.peer, source.cap)?;
+            f.write_str(if source.can_clear {
+                " can-clear\n"
+            } else {
+                "\n"
+            })?;
+        }
+        self.script
+            .iter()
+            .try_for_each(|line| writeln!(f, "script {line}"))
+    }
+}
