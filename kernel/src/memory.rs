@@ -1,0 +1,215 @@
+//! Memory: what is mapped how, and what of it is heap.
+//!
+//! The plan is made from the device tree and the linker's layout, and is plain data that tests
+//! can look at: the image W^X with its guard pages left out, the device tree read-only, the rest
+//! of the RAM that holds the image read-write, devices as devices. `/reserved-memory` stays
+//! unmapped. Memory banks that do not hold the image stay unmapped too: Gunyah's Resource Manager
+//! lists buffers shared with other VMs as memory, and what is mapped here becomes heap.
+
+pub mod heap;
+#[cfg(target_os = "none")]
+pub mod paging;
+
+use alloc::vec::Vec;
+use billy_boot::Layout;
+use core::fmt;
+use core::ops::Range;
+
+/// The translation granule.
+pub const PAGE: u64 = 4096;
+/// First address beyond what the tables can map: 39 bits.
+const LIMIT: u64 = 1 << 39;
+
+/// How a range is mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Read and execute.
+    Code,
+    /// Read only.
+    Constant,
+    /// Read and write, and not given to anybody else.
+    Data,
+    /// Read and write; becomes heap.
+    Heap,
+    /// Device-nGnRE, read and write.
+    Device,
+}
+
+/// One range of the plan, page-aligned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Addresses; the map is the identity.
+    pub range: Range<u64>,
+    /// How it is mapped.
+    pub kind: Kind,
+}
+
+/// What the plan is made from.
+#[derive(Clone, Debug)]
+pub struct Inputs<'a> {
+    /// `/memory`.
+    pub memory: &'a [Range<u64>],
+    /// `/reserved-memory` and the reservation block.
+    pub reserved: &'a [Range<u64>],
+    /// Register frames of devices.
+    pub devices: &'a [Range<u64>],
+    /// The device tree as it lies in memory.
+    pub tree: Range<u64>,
+    /// The image.
+    pub layout: &'a Layout,
+}
+
+/// Memory that cannot be used as the device tree describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlanError {
+    /// No memory range holds the image.
+    ImageOutsideMemory(Range<u64>),
+    /// A reserved range overlaps the image.
+    ImageReserved(Range<u64>),
+    /// The device tree is not inside the memory that holds the image.
+    TreeOutsideMemory(Range<u64>),
+    /// The device tree overlaps the image.
+    TreeOverImage(Range<u64>),
+    /// A device lies over memory or beyond what can be mapped.
+    Device(Range<u64>),
+    /// Memory beyond what can be mapped.
+    BeyondLimit(Range<u64>),
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, range) = match self {
+            Self::ImageOutsideMemory(r) => ("no /memory range holds the image at", r),
+            Self::ImageReserved(r) => ("the image is overlapped by the reserved range", r),
+            Self::TreeOutsideMemory(r) => ("no /memory range holds the device tree at", r),
+            Self::TreeOverImage(r) => ("the image is overlapped by the device tree at", r),
+            Self::Device(r) => ("a device's reg cannot be mapped:", r),
+            Self::BeyondLimit(r) => ("/memory lies beyond 39 bits:", r),
+        };
+        write!(f, "{what} {:#x}..{:#x}", range.start, range.end)
+    }
+}
+
+impl core::error::Error for PlanError {}
+
+/// Makes the plan, in ascending order of addresses within each group.
+///
+/// # Errors
+///
+/// See [`PlanError`].
+pub fn plan(inputs: &Inputs<'_>) -> Result<Vec<Region>, PlanError> {
+    let image = wide(&inputs.layout.image());
+    let ram = inputs
+        .memory
+        .iter()
+        .map(inward)
+        .find(|ram| contains(ram, &image))
+        .ok_or(PlanError::ImageOutsideMemory(image.clone()))?;
+    if ram.end > LIMIT {
+        return Err(PlanError::BeyondLimit(ram));
+    }
+    let tree = outward(&inputs.tree);
+    if overlap(&tree, &image) {
+        return Err(PlanError::TreeOverImage(tree));
+    }
+    if !contains(&ram, &inputs.tree) {
+        return Err(PlanError::TreeOutsideMemory(inputs.tree.clone()));
+    }
+    let mut taken: Vec<Range<u64>> = inputs.reserved.iter().map(outward).collect();
+    if let Some(reserved) = taken.iter().find(|reserved| overlap(reserved, &image)) {
+        return Err(PlanError::ImageReserved(reserved.clone()));
+    }
+
+    let layout = inputs.layout;
+    let mut plan = Vec::with_capacity(16 + taken.len());
+    plan.push(Region {
+        range: wide(&layout.text),
+        kind: Kind::Code,
+    });
+    plan.push(Region {
+        range: wide(&layout.rodata),
+        kind: Kind::Constant,
+    });
+    let guards = [
+        wide(&layout.stack_guard),
+        wide(&layout.exception_stack_guard),
+    ];
+    each_gap(&wide(&layout.data), guards.to_vec(), |range| {
+        plan.push(Region {
+            range,
+            kind: Kind::Data,
+        });
+    });
+    plan.push(Region {
+        range: tree.start..tree.end.min(ram.end),
+        kind: Kind::Constant,
+    });
+    taken.push(image);
+    taken.push(tree);
+    each_gap(&ram, taken, |range| {
+        plan.push(Region {
+            range,
+            kind: Kind::Heap,
+        })
+    });
+    for device in inputs.devices {
+        let device = outward(device);
+        if device.is_empty() || device.end > LIMIT || overlap(&device, &ram) {
+            return Err(PlanError::Device(device));
+        }
+        plan.push(Region {
+            range: device,
+            kind: Kind::Device,
+        });
+    }
+    Ok(plan)
+}
+
+/// Calls `found` for each part of `whole` that lies in none of `taken`.
+fn each_gap(whole: &Range<u64>, mut taken: Vec<Range<u64>>, mut found: impl FnMut(Range<u64>)) {
+    taken.sort_unstable_by_key(|range| range.start);
+    let mut start = whole.start;
+    for range in taken {
+        if range.start > start {
+            let end = range.start.min(whole.end);
+            if start < end {
+                found(start..end);
+            }
+        }
+        start = start.max(range.end);
+    }
+    if start < whole.end {
+        found(start..whole.end);
+    }
+}
+
+fn wide(range: &Range<usize>) -> Range<u64> {
+    range.start as u64..range.end as u64
+}
+
+fn outward(range: &Range<u64>) -> Range<u64> {
+    let end = range
+        .end
+        .checked_next_multiple_of(PAGE)
+        .unwrap_or(u64::MAX - (PAGE - 1));
+    range.start / PAGE * PAGE..end
+}
+
+fn inward(range: &Range<u64>) -> Range<u64> {
+    let start = range
+        .start
+        .checked_next_multiple_of(PAGE)
+        .unwrap_or(u64::MAX);
+    start..range.end / PAGE * PAGE
+}
+
+fn contains(outer: &Range<u64>, inner: &Range<u64>) -> bool {
+    outer.start <= inner.start && inner.end <= outer.end
+}
+
+fn overlap(a: &Range<u64>, b: &Range<u64>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+#[cfg(test)]
+mod tests;
