@@ -8,4 +8,5 @@ mod fake;
 pub mod machine_file;
 pub mod object;
 pub mod seam;
+pub mod vgic;
 pub mod vm;
