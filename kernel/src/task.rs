@@ -1,0 +1,48 @@
+//! Cooperative tasks: futures polled first in, first out, and a sleep that loses no wake-up.
+//!
+//! A task is a `'static` future with a name. It runs until it awaits something; whoever makes
+//! that something happen, mostly an interrupt handler, wakes the task, which puts its slot number
+//! on the run queue. Waking allocates nothing and queues a task at most once.
+//!
+//! With nothing to run the executor masks interrupts, looks at the run queue once more, and only
+//! then executes WFI, still masked. An interrupt that comes in between stays pending, and a
+//! pending interrupt ends WFI whether masked or not. So a handler either has run before that last
+//! look or runs after WFI: no wake-up can fall between the two. The tests of this module run the
+//! executor with an interrupt injected at every possible point and check just that.
+//!
+//! Futures stay with the [`Executor`], which belongs to one CPU and need not be `Send`. Only the
+//! wakers and the [`RunQueue`] are shared with interrupt handlers.
+//!
+//! What lives here: running, waking, counting tasks. What does not: time (`kernel::time`) and
+//! anything that knows which interrupt woke whom.
+
+mod executor;
+mod header;
+mod queue;
+pub(crate) mod section;
+mod slots;
+mod yielding;
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;
+
+pub use executor::{Executor, Spawner};
+pub use queue::RunQueue;
+pub use slots::{TaskInfo, TaskState};
+pub use yielding::{YieldNow, yield_now};
+
+/// What the executor needs of the CPU in order to sleep.
+///
+/// On AArch64: `DAIFSet`, `DAIFClr` and `WFI`.
+pub trait Cpu {
+    /// Keeps interrupts pending from here on.
+    fn mask_interrupts(&self);
+
+    /// Lets interrupts in; pending ones are taken before this returns.
+    fn unmask_interrupts(&self);
+
+    /// Stops until an interrupt is pending, masked or not.
+    fn wait_for_interrupt(&self);
+}

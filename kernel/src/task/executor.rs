@@ -1,0 +1,118 @@
+//! The loop that polls ready tasks and sleeps when there are none.
+
+use super::{
+    Cpu, TaskInfo,
+    queue::RunQueue,
+    slots::{Slots, Work},
+};
+use alloc::{boxed::Box, rc::Rc};
+use core::{
+    cell::RefCell,
+    fmt,
+    task::{Context, Poll},
+};
+
+/// Runs the tasks of one CPU.
+pub struct Executor<C> {
+    spawner: Spawner,
+    cpu: C,
+}
+
+impl<C: Cpu> Executor<C> {
+    /// Makes an executor without tasks. `queue` must serve no other executor.
+    pub fn new(cpu: C, queue: &'static RunQueue) -> Self {
+        Self { spawner: Spawner { slots: Rc::default(), queue }, cpu }
+    }
+
+    /// A handle to spawn and list tasks with, for tasks to keep.
+    pub fn spawner(&self) -> Spawner {
+        self.spawner.clone()
+    }
+
+    /// Starts a task; see [`Spawner::spawn`].
+    pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + 'static) {
+        self.spawner.spawn(name, future);
+    }
+
+    /// Polls tasks as they become ready and sleeps in between, for ever.
+    pub fn run(&self) -> ! {
+        loop {
+            self.step();
+        }
+    }
+
+    /// Polls the task that has been ready for longest, or sleeps until an interrupt if none is.
+    #[inline]
+    pub fn step(&self) {
+        if !self.poll_next() {
+            self.idle();
+        }
+    }
+
+    /// Polls the task that has been ready for longest. False if none is ready.
+    #[inline]
+    pub fn poll_next(&self) -> bool {
+        let Spawner { slots, queue } = &self.spawner;
+        let Some(slot) = queue.pop() else { return false };
+        let Some(Work { mut future, waker }) = slots.borrow_mut().begin_poll(slot) else {
+            return true;
+        };
+        let poll = future.as_mut().poll(&mut Context::from_waker(&waker));
+        match poll {
+            Poll::Pending => slots.borrow_mut().end_poll(slot, Work { future, waker }),
+            Poll::Ready(()) => {
+                // Its destructor may spawn, so no borrow may be held.
+                drop(future);
+                slots.borrow_mut().remove(slot);
+            }
+        }
+        queue.set_current(None);
+        true
+    }
+
+    /// Sleeps until an interrupt, unless a task is ready.
+    fn idle(&self) {
+        self.cpu.mask_interrupts();
+        if self.spawner.queue.is_empty() {
+            self.cpu.wait_for_interrupt();
+        }
+        self.cpu.unmask_interrupts();
+    }
+}
+
+impl<C> fmt::Debug for Executor<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executor").field("spawner", &self.spawner).finish_non_exhaustive()
+    }
+}
+
+/// A handle to an executor's tasks, for use by those tasks. It stays on their CPU.
+#[derive(Clone)]
+pub struct Spawner {
+    slots: Rc<RefCell<Slots>>,
+    queue: &'static RunQueue,
+}
+
+impl Spawner {
+    /// Starts a task: `future` is polled after the tasks that are ready now.
+    ///
+    /// The task ends when the future does. A panic in it is a panic of the kernel. Allocates: the
+    /// future, its header, and room on the run queue, so that waking it never does.
+    pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + 'static) {
+        let future = Box::pin(future);
+        let header = self.slots.borrow_mut().insert(name, self.queue, future);
+        header.make_ready();
+    }
+
+    /// Lists the tasks there are, in the order of their slots.
+    pub fn tasks(&self) -> impl Iterator<Item = TaskInfo> + '_ {
+        let len = self.slots.borrow().len();
+        (0..len).filter_map(|slot| self.slots.borrow().info(slot))
+    }
+}
+
+impl fmt::Debug for Spawner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.tasks()).finish()
+    }
+}
