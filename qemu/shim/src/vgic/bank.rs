@@ -9,6 +9,8 @@ pub(super) const BANK_SIZE: u32 = 32;
 pub(super) const PRIORITY_MASK: u8 = 0xF8;
 
 /// State of 32 consecutive INTIDs.
+///
+/// Callers pass masks of implemented INTIDs only.
 #[derive(Clone, Debug)]
 pub(super) struct Bank {
     /// INTIDs that exist: 1020 to 1023 do not.
@@ -114,7 +116,6 @@ impl Bank {
 
     /// Notes an edge of the source; with `level`, its line is high as well.
     pub fn assert(&mut self, bits: u32, level: bool) {
-        let bits = bits & self.implemented;
         self.latch |= bits;
         if level {
             self.line |= bits;
@@ -123,7 +124,6 @@ impl Bank {
 
     /// Follows the source's line; a rising line is an edge.
     pub fn set_line(&mut self, bits: u32, high: bool) {
-        let bits = bits & self.implemented;
         if high {
             self.latch |= bits & !self.line;
             self.line |= bits;
@@ -134,7 +134,6 @@ impl Bank {
 
     /// Makes interrupts pending on the guest's own demand (ISPENDR).
     pub fn set_pending(&mut self, bits: u32) {
-        let bits = bits & self.implemented;
         self.latch |= bits & self.edge;
         self.soft |= bits & !self.edge;
     }
@@ -149,7 +148,6 @@ impl Bank {
 
     /// Makes interrupts pending by message (SETSPI).
     pub fn set_message(&mut self, bits: u32) {
-        let bits = bits & self.implemented;
         self.latch |= bits & self.edge;
         self.message |= bits & !self.edge;
     }

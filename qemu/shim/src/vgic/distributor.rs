@@ -209,7 +209,7 @@ impl Distributor {
                 continue;
             };
             visit(first_of(index), bank);
-            if bank.is_idle() && bank.release | bank.listed == 0 {
+            if bank.is_idle() && bank.release == 0 {
                 self.busy &= !(1 << index);
             }
         }

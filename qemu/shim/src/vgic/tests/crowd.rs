@@ -126,6 +126,26 @@ fn routes_choose_the_vcpu() {
 }
 
 #[test]
+fn a_listed_interrupt_moves_only_after_it_was_read_back() {
+    for edge in [true, false] {
+        let mut vm = Vm::new(2, 4);
+        vm.set_up(100, edge, 0x80);
+        vm.wanting.insert(100);
+        vm.assert(100);
+        // vCPU 1 reroutes it while vCPU 0 runs on.
+        vm.exit(1);
+        vm.vgic.mmio_write(GICD + IROUTER + 8 * 100, 8, 1).unwrap();
+        vm.enter(1);
+        assert_eq!((vm.listed(0), vm.listed(1)), (vec![(100, true, false)], vec![]));
+        vm.exit(0);
+        vm.enter(0);
+        vm.exit(1);
+        vm.enter(1);
+        assert_eq!((vm.listed(0), vm.listed(1)), (vec![], vec![(100, true, false)]));
+    }
+}
+
+#[test]
 fn private_interrupts_stay_private() {
     let mut vm = Vm::new(2, 4);
     for vcpu in 0..2 {
@@ -134,6 +154,18 @@ fn private_interrupts_stay_private() {
     vm.wanting.insert(20);
     vm.during_exit(|vm| vm.vgic.set_private_level(1, 20, true).unwrap());
     assert_eq!((vm.listed(0), vm.listed(1)), (vec![], vec![(20, true, false)]));
+    vm.wanting.remove(&20);
+    vm.during_exit(|_| {});
+    assert_eq!(vm.listed(1), []);
+}
+
+#[test]
+fn what_software_makes_active_is_active_where_it_is_routed() {
+    let mut vm = Vm::new(2, 4);
+    vm.write(IROUTER + 8 * 100, 1);
+    vm.write_bit(ISACTIVER, 100);
+    vm.write(IROUTER + 8 * 100, 0);
+    assert_eq!((vm.listed(0), vm.listed(1)), (vec![], vec![(100, false, true)]));
 }
 
 #[test]

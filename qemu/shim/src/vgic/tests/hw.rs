@@ -87,6 +87,37 @@ fn a_software_pending_timer_has_no_link() {
 }
 
 #[test]
+fn a_link_ends_with_its_instance() {
+    let mut vm = with_timer();
+    vm.during_exit(|vm| vm.vgic.assert_hw(0, TIMER, 27).unwrap());
+    assert_eq!(vm.ack(0), Some(TIMER));
+    vm.during_exit(|_| {});
+    vm.eoi(0);
+    assert_eq!(vm.deactivated, [27]);
+    vm.write_private(0, SGI_FRAME + ISPENDR, 1 << TIMER);
+    assert_eq!(vm.ack(0), Some(TIMER));
+    vm.write_private(0, SGI_FRAME + ICACTIVER, 1 << TIMER);
+    assert_eq!((vm.listed(0), vm.deactivated.clone()), (vec![], vec![27]));
+}
+
+#[test]
+fn links_of_spis_are_released_too() {
+    let mut vm = Vm::new(1, 4);
+    vm.set_up(100, false, 0x80);
+    vm.during_exit(|vm| vm.vgic.assert_hw(0, 100, 40).unwrap());
+    vm.exit(0);
+    vm.vgic.mmio_write(GICD + ICPENDR + 12, 4, 1 << 4).unwrap();
+    vm.enter(0);
+    vm.exit(0);
+    assert_eq!((vm.vgic.take_release(0), vm.vgic.take_release(0)), (Some(40), None));
+    vm.enter(0);
+    vm.during_exit(|vm| vm.vgic.assert_hw(0, 100, 41).unwrap());
+    assert_eq!(vm.ack(0), Some(100));
+    vm.during_exit(|vm| vm.vgic.reset());
+    assert_eq!(vm.deactivated, [41]);
+}
+
+#[test]
 fn an_edge_during_an_active_link_waits_for_its_end() {
     let mut vm = with_timer();
     let edges = vm.read_private(0, SGI_FRAME + ICFGR + 4);

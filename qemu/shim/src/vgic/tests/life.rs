@@ -228,6 +228,9 @@ fn messages_pend_spis() {
     vm.set_up(200, true, 0x80);
     vm.write(0x40, 200);
     assert_eq!(vm.drain(0), [200]);
+    vm.write(0x40, 200);
+    vm.write(0x48, 200);
+    assert_eq!(vm.drain(0), []);
     vm.set_up(201, false, 0x80);
     vm.write(0x40, 201);
     for _ in 0..2 {
@@ -275,13 +278,21 @@ fn wfi_sees_what_is_deliverable() {
 fn reset_forgets_everything() {
     let mut vm = Vm::new(1, 4);
     vm.set_up(BELL, true, 0x80);
+    vm.write(IROUTER + 8 * 961, 5);
     vm.assert(BELL);
     vm.ack(0);
     vm.assert(BELL);
+    vm.write_private(0, SGI_FRAME + ICFGR + 4, 0xFFFF_FFFF);
     vm.during_exit(|vm| vm.vgic.reset());
     assert_eq!(vm.listed(0), []);
     assert_eq!(vm.vgic.snapshot(0).count(), 0);
-    assert_eq!((vm.read(0), vm.read(IGROUPR + 4), vm.read(ICFGR + 240)), (0x50, 0, 0));
+    let fresh = Vm::cold(1, 4);
+    for intid in 0..1020 {
+        assert_eq!(vm.vgic.interrupt(0, intid), fresh.vgic.interrupt(0, intid));
+    }
+    assert_eq!((vm.read(0), vm.read_private(0, 0x14)), (0x50, 0x6));
+    assert_eq!(vm.read_private(0, SGI_FRAME + ICFGR), 0xAAAA_AAAA);
+    assert_eq!(vm.read(IGROUPR + 4 * 31), 0);
 }
 
 #[test]
