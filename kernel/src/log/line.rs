@@ -9,6 +9,9 @@ pub(super) const LINE: usize = 256;
 const CUT: &[u8] = "…\n".as_bytes();
 
 /// A line without control characters; what does not fit is replaced by an ellipsis.
+///
+/// Written byte by byte and without `core::fmt` where possible: a line of the boot log should
+/// cost hundreds of instructions, not thousands.
 pub(super) struct Line {
     bytes: [u8; LINE],
     len: usize,
@@ -29,40 +32,13 @@ impl Line {
         self.push(b"] ");
     }
 
-    /// Ends the line and returns it.
-    pub(super) fn finish(&mut self) -> &[u8] {
-        let end: &[u8] = if self.cut { CUT } else { b"\n" };
-        if let Some(room) = self.bytes.get_mut(self.len..self.len + end.len()) {
-            room.copy_from_slice(end);
-            self.len += end.len();
-        }
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-
-    /// Writes a number right-aligned; several times cheaper than `core::fmt`.
-    fn push_number(&mut self, number: u64, width: usize, fill: u8) {
-        let mut digits = [fill; 20];
-        let mut rest = number;
-        let mut used = 0;
-        for digit in digits.iter_mut().rev() {
-            *digit = b'0' + (rest % 10) as u8;
-            used += 1;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        let start = digits.len() - used.max(width);
-        self.push(digits.get(start..).unwrap_or_default());
-    }
-
     /// Appends what fits of UTF-8 text, up to a character boundary.
     pub(super) fn push(&mut self, text: &[u8]) {
-        let room = LINE - CUT.len() - self.len;
-        let mut len = text.len();
         if self.cut {
             return;
         }
+        let mut len = text.len();
+        let room = (LINE - CUT.len()).saturating_sub(self.len);
         if len > room {
             self.cut = true;
             len = room;
@@ -70,16 +46,40 @@ impl Line {
                 len -= 1;
             }
         }
-        if let Some(target) = self.bytes.get_mut(self.len..self.len + len) {
-            for (to, from) in target.iter_mut().zip(text) {
-                *to = match *from {
-                    b'\n' => b' ',
-                    0..0x20 | 0x7F => b'?',
-                    byte => byte,
-                };
-            }
-            self.len += len;
+        let room = self.bytes.get_mut(self.len..).unwrap_or_default();
+        for (to, from) in room.iter_mut().zip(text).take(len) {
+            *to = match *from {
+                b'\n' => b' ',
+                0..0x20 | 0x7F => b'?',
+                byte => byte,
+            };
         }
+        self.len += len;
+    }
+
+    /// Ends the line and returns it.
+    pub(super) fn finish(&mut self) -> &[u8] {
+        let end: &[u8] = if self.cut { CUT } else { b"\n" };
+        for (to, from) in self.bytes.iter_mut().skip(self.len).zip(end) {
+            *to = *from;
+        }
+        self.len += end.len();
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// Writes a number right-aligned; it must come where there is room for 20 digits.
+    fn push_number(&mut self, number: u64, width: u32, fill: u8) {
+        let digits = number.checked_ilog10().unwrap_or(0) + 1;
+        let end = self.len + digits.max(width) as usize;
+        let field = self.bytes.get_mut(self.len..end).unwrap_or_default();
+        let mut rest = number;
+        let mut left = digits;
+        for byte in field.iter_mut().rev() {
+            *byte = if left > 0 { b'0' + (rest % 10) as u8 } else { fill };
+            rest /= 10;
+            left = left.saturating_sub(1);
+        }
+        self.len = end;
     }
 }
 

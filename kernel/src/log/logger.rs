@@ -29,11 +29,11 @@ impl<const N: usize> Log for Logger<N> {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let target = record.target();
-        let module = target.rsplit("::").next().unwrap_or(target);
+        let target = record.target().as_bytes();
+        let start = target.iter().rposition(|&byte| byte == b':').map_or(0, |colon| colon + 1);
         let mut line = Line::new();
         line.push_time((self.clock)());
-        line.push(module.as_bytes());
+        line.push(target.get(start..).unwrap_or_default());
         line.push(match record.level() {
             Level::Error => b": error: ",
             Level::Warn => b": warning: ",

@@ -1,16 +1,8 @@
 //! The loop that polls ready tasks and sleeps when there are none.
 
-use super::{
-    Cpu, TaskInfo,
-    queue::RunQueue,
-    slots::{Slots, Work},
-};
+use super::{Cpu, TaskInfo, queue::RunQueue, slots::Slots};
 use alloc::{boxed::Box, rc::Rc};
-use core::{
-    cell::RefCell,
-    fmt,
-    task::{Context, Poll},
-};
+use core::{cell::RefCell, fmt};
 
 /// Runs the tasks of one CPU.
 pub struct Executor<C> {
@@ -53,20 +45,27 @@ impl<C: Cpu> Executor<C> {
     #[inline]
     pub fn poll_next(&self) -> bool {
         let Spawner { slots, queue } = &self.spawner;
-        let Some(slot) = queue.pop() else { return false };
-        let Some(Work { mut future, waker }) = slots.borrow_mut().begin_poll(slot) else {
+        let tasks = slots.borrow();
+        let mut task = None;
+        let popped = queue.pop(|slot| {
+            task = tasks.get(slot);
+            task.map(|task| &*task.header)
+        });
+        let Some(slot) = popped else { return false };
+        let task = task.cloned();
+        drop(tasks);
+        let Some(task) = task else {
+            slots.borrow_mut().free(slot);
             return true;
         };
-        let poll = future.as_mut().poll(&mut Context::from_waker(&waker));
-        match poll {
-            Poll::Pending => slots.borrow_mut().end_poll(slot, Work { future, waker }),
-            Poll::Ready(()) => {
-                // Its destructor may spawn, so no borrow may be held.
-                drop(future);
-                slots.borrow_mut().remove(slot);
-            }
-        }
+        queue.set_current(Some(task.header.name));
+        let poll = task.poll();
         queue.set_current(None);
+        if poll.is_ready() {
+            // The future's destructor may spawn, so no borrow may be held when it runs.
+            let ended = slots.borrow_mut().remove(slot, queue);
+            drop(ended);
+        }
         true
     }
 
@@ -100,8 +99,7 @@ impl Spawner {
     /// future, its header, and room on the run queue, so that waking it never does.
     pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + 'static) {
         let future = Box::pin(future);
-        let header = self.slots.borrow_mut().insert(name, self.queue, future);
-        header.make_ready();
+        self.slots.borrow_mut().insert(name, self.queue, future);
     }
 
     /// Lists the tasks there are, in the order of their slots.

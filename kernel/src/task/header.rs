@@ -1,43 +1,66 @@
 //! What is shared between a task and those who wake it.
 
-use super::{queue::RunQueue, section::Flag};
+use super::queue::RunQueue;
 use alloc::{sync::Arc, task::Wake};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use critical_section::CriticalSection;
 
 /// The part of a task that wakers hold. It outlives the task's future while a waker is kept.
+///
+/// What changes in it does so in critical sections, which also order it; so plain loads and
+/// stores do.
 pub(super) struct Header {
     pub(super) name: &'static &'static str,
     pub(super) slot: u32,
-    pub(super) queued: Flag,
-    pub(super) polls: AtomicU64,
-    pub(super) wakes: AtomicU64,
-    pub(super) queue: &'static RunQueue,
+    queue: &'static RunQueue,
+    /// The slot is on the run queue, or the task has ended.
+    queued: AtomicBool,
+    wakes: AtomicU64,
 }
 
 impl Header {
-    /// Counts one poll. Only the executor calls this, so load and store need not be one step.
-    #[inline]
-    pub(super) fn count_poll(&self) {
-        let polls = self.polls.load(Ordering::Relaxed);
-        self.polls.store(polls.wrapping_add(1), Ordering::Relaxed);
+    /// A header of a task that is not queued.
+    pub(super) const fn new(
+        name: &'static &'static str,
+        slot: u32,
+        queue: &'static RunQueue,
+    ) -> Self {
+        let (queued, wakes) = (AtomicBool::new(false), AtomicU64::new(0));
+        Self { name, slot, queue, queued, wakes }
     }
 
-    /// Queues the task unless it is queued already.
-    #[inline]
-    pub(super) fn make_ready(&self) {
-        if !self.queued.set() {
-            self.queue.push(self.slot);
-        }
+    /// Notes whether the task is queued, returns whether it was.
+    #[inline(always)]
+    pub(super) fn set_queued(&self, queued: bool, _: CriticalSection<'_>) -> bool {
+        let before = self.queued.load(Ordering::Relaxed);
+        self.queued.store(queued, Ordering::Relaxed);
+        before
+    }
+
+    /// Counts a wake.
+    #[inline(always)]
+    pub(super) fn count_wake(&self, _: CriticalSection<'_>) {
+        let wakes = self.wakes.load(Ordering::Relaxed);
+        self.wakes.store(wakes.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    pub(super) fn is_queued(&self) -> bool {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn wakes(&self) -> u64 {
+        self.wakes.load(Ordering::Relaxed)
     }
 }
 
 impl Wake for Header {
+    #[inline]
     fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
+        self.queue.wake(&self);
     }
 
+    #[inline]
     fn wake_by_ref(self: &Arc<Self>) {
-        self.wakes.fetch_add(1, Ordering::Relaxed);
-        self.make_ready();
+        self.queue.wake(self);
     }
 }

@@ -1,13 +1,13 @@
 //! The queue of tasks ready to run, which interrupt handlers fill.
 
-use super::section;
+use super::{header::Header, section};
 use alloc::collections::VecDeque;
 use core::{
     cell::RefCell,
     fmt, ptr,
     sync::atomic::{AtomicPtr, Ordering},
 };
-use critical_section::Mutex;
+use critical_section::{CriticalSection, Mutex};
 
 /// Slot numbers of the tasks ready to run, in the order they became so, and the name of the task
 /// that runs now.
@@ -45,15 +45,44 @@ impl RunQueue {
         self.current.store(name.cast_mut(), Ordering::Release);
     }
 
-    /// Queues a slot. Does not allocate, since `reserve` made room for every slot.
-    #[inline]
-    pub(super) fn push(&self, slot: u32) {
-        section::with(|token| self.ready.borrow_ref_mut(token).push_back(slot));
+    /// Queues a new task.
+    pub(super) fn push(&self, header: &Header) {
+        section::with(|token| self.make_ready(header, token));
     }
 
-    #[inline]
-    pub(super) fn pop(&self) -> Option<u32> {
-        section::with(|token| self.ready.borrow_ref_mut(token).pop_front())
+    /// Counts a wake and queues the task unless it is queued already or has ended.
+    #[inline(always)]
+    pub(super) fn wake(&self, header: &Header) {
+        section::with(|token| {
+            header.count_wake(token);
+            self.make_ready(header, token);
+        });
+    }
+
+    /// Does not allocate, since `reserve` made room for every slot once.
+    #[inline(always)]
+    fn make_ready(&self, header: &Header, token: CriticalSection<'_>) {
+        if !header.set_queued(true, token) {
+            self.ready.borrow_ref_mut(token).push_back(header.slot);
+        }
+    }
+
+    /// Takes the slot that has been ready for longest off the queue. `header_of` finds its task,
+    /// which from here on is queued again when woken.
+    #[inline(always)]
+    pub(super) fn pop<'h>(&self, header_of: impl FnOnce(u32) -> Option<&'h Header>) -> Option<u32> {
+        section::with(|token| {
+            let slot = self.ready.borrow_ref_mut(token).pop_front()?;
+            if let Some(header) = header_of(slot) {
+                header.set_queued(false, token);
+            }
+            Some(slot)
+        })
+    }
+
+    /// Has the task never queued again. Returns whether it still is now.
+    pub(super) fn retire(&self, header: &Header) -> bool {
+        section::with(|token| header.set_queued(true, token))
     }
 
     /// Makes room for `slots` slots, each queued once.

@@ -1,29 +1,25 @@
 //! The tasks an executor owns, by slot number.
 
-use super::{header::Header, queue::RunQueue, section::Flag};
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use super::{header::Header, queue::RunQueue};
+use alloc::{boxed::Box, rc::Rc, sync::Arc, vec::Vec};
 use core::{
+    cell::{Cell, RefCell},
     pin::Pin,
-    sync::atomic::{AtomicU64, Ordering},
-    task::Waker,
+    task::{Context, Poll, Waker},
 };
 
-/// A task's future and the waker it is polled with; out of its slot while it is polled.
-pub(super) struct Work {
-    pub(super) future: Pin<Box<dyn Future<Output = ()>>>,
-    pub(super) waker: Waker,
-}
-
-#[derive(Default)]
-struct Slot {
-    header: Option<Arc<Header>>,
-    work: Option<Work>,
+/// A task, as its executor sees it.
+pub(super) struct Task {
+    pub(super) header: Arc<Header>,
+    waker: Waker,
+    polls: Cell<u64>,
+    future: RefCell<Pin<Box<dyn Future<Output = ()>>>>,
 }
 
 /// All tasks, and which slots are free.
 #[derive(Default)]
 pub(super) struct Slots {
-    slots: Vec<Slot>,
+    slots: Vec<Option<Rc<Task>>>,
     free: Vec<u32>,
     names: Vec<&'static &'static str>,
 }
@@ -52,61 +48,59 @@ pub struct TaskInfo {
     pub wakes: u64,
 }
 
+impl Task {
+    /// Polls the task, which must not be running already.
+    #[inline(always)]
+    pub(super) fn poll(&self) -> Poll<()> {
+        self.polls.set(self.polls.get().wrapping_add(1));
+        self.future.borrow_mut().as_mut().poll(&mut Context::from_waker(&self.waker))
+    }
+}
+
 impl Slots {
-    /// Puts a new task into a free slot.
+    /// Puts a new task into a free slot and on the run queue.
     pub(super) fn insert(
         &mut self,
         name: &'static str,
         queue: &'static RunQueue,
         future: Pin<Box<dyn Future<Output = ()>>>,
-    ) -> Arc<Header> {
+    ) {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::default());
+            self.slots.push(None);
             queue.reserve(self.slots.len());
             self.slots.len() as u32 - 1
         });
-        let header = Arc::new(Header {
-            name: self.intern(name),
-            slot,
-            queued: Flag::new(),
-            polls: AtomicU64::new(0),
-            wakes: AtomicU64::new(0),
-            queue,
-        });
-        let work = Work { future, waker: Waker::from(Arc::clone(&header)) };
-        self.slots[slot as usize] = Slot { header: Some(Arc::clone(&header)), work: Some(work) };
-        header
+        let header = Arc::new(Header::new(self.intern(name), slot, queue));
+        self.slots[slot as usize] = Some(Rc::new(Task {
+            waker: Waker::from(Arc::clone(&header)),
+            header: Arc::clone(&header),
+            polls: Cell::new(0),
+            future: RefCell::new(future),
+        }));
+        queue.push(&header);
     }
 
-    /// Takes a task out to be polled. From here on a wake queues it again.
+    /// The task in a slot.
+    #[inline(always)]
+    pub(super) fn get(&self, slot: u32) -> Option<&Rc<Task>> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
+    /// Forgets a task that ended; returned for the caller to drop outside of any borrow.
     ///
-    /// None when the task ended while it was still queued; then its slot becomes free.
-    #[inline]
-    pub(super) fn begin_poll(&mut self, slot: u32) -> Option<Work> {
-        let entry = self.slots.get_mut(slot as usize)?;
-        let Some(header) = &entry.header else {
-            self.free.push(slot);
-            return None;
-        };
-        header.queued.clear();
-        header.count_poll();
-        header.queue.set_current(Some(header.name));
-        entry.work.take()
-    }
-
-    /// Puts a task back that waits for something.
-    #[inline]
-    pub(super) fn end_poll(&mut self, slot: u32, work: Work) {
-        self.slots[slot as usize].work = Some(work);
-    }
-
-    /// Forgets a task that ended. Wakers may still refer to it; they find it queued for ever.
-    pub(super) fn remove(&mut self, slot: u32) {
-        let Some(header) = self.slots[slot as usize].header.take() else { return };
-        let still_queued = header.queued.set();
-        if !still_queued {
+    /// Wakers may still refer to it; they find it queued for ever. If it is queued indeed, its
+    /// slot becomes free when it comes off the queue.
+    pub(super) fn remove(&mut self, slot: u32, queue: &RunQueue) -> Option<Rc<Task>> {
+        let task = self.slots.get_mut(slot as usize)?.take()?;
+        if !queue.retire(&task.header) {
             self.free.push(slot);
         }
+        Some(task)
+    }
+
+    /// Frees a slot that came off the queue after its task ended.
+    pub(super) fn free(&mut self, slot: u32) {
+        self.free.push(slot);
     }
 
     /// How many slots there are, used or free.
@@ -116,21 +110,15 @@ impl Slots {
 
     /// Describes the task in a slot.
     pub(super) fn info(&self, slot: usize) -> Option<TaskInfo> {
-        let Slot { header, work } = self.slots.get(slot)?;
-        let header = header.as_ref()?;
-        let state = if work.is_none() {
+        let Task { header, polls, future, .. } = self.slots.get(slot)?.as_deref()?;
+        let state = if future.try_borrow().is_err() {
             TaskState::Running
-        } else if header.queued.is_set() {
+        } else if header.is_queued() {
             TaskState::Ready
         } else {
             TaskState::Waiting
         };
-        Some(TaskInfo {
-            name: header.name,
-            state,
-            polls: header.polls.load(Ordering::Relaxed),
-            wakes: header.wakes.load(Ordering::Relaxed),
-        })
+        Some(TaskInfo { name: header.name, state, polls: polls.get(), wakes: header.wakes() })
     }
 
     /// Gives the name an address that one pointer can hold, once for each name there is.

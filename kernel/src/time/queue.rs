@@ -7,13 +7,17 @@ use core::task::Waker;
 /// No entry: the end of a list.
 const NONE: u32 = u32::MAX;
 
+/// The predecessor of an entry that is not in the list: its deadline has passed or was cancelled.
+const UNLINKED: u32 = u32::MAX - 1;
+
 /// A place in the queue, owned by whoever got it from `insert` until given to `remove`.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Key(u32);
 
 struct Entry {
     deadline: Instant,
-    /// None once the deadline has passed; the entry is then out of the list.
+    /// Stays when the deadline is cancelled: the task that used this place last is likely to use
+    /// it next, and then need not clone its waker again.
     waker: Option<Waker>,
     previous: u32,
     next: u32,
@@ -33,11 +37,12 @@ impl Queue {
         Self { entries: Vec::new(), free: NONE, first: NONE, last: NONE }
     }
 
-    /// Inserts a deadline behind those that are not later.
+    /// Inserts a deadline behind those that are not later. A waker this replaces is returned too,
+    /// for the caller to drop outside of any lock.
     ///
     /// Looks from the latest one on: timeouts are of similar length, so most go to the end.
     #[inline]
-    pub(super) fn insert(&mut self, deadline: Instant, waker: Waker) -> Key {
+    pub(super) fn insert(&mut self, deadline: Instant, waker: &Waker) -> (Key, Option<Waker>) {
         let mut previous = self.last;
         while let Some(entry) = self.entries.get(previous as usize)
             && entry.deadline > deadline
@@ -48,45 +53,44 @@ impl Queue {
             Some(entry) => entry.next,
             None => self.first,
         };
-        let entry = Entry { deadline, waker: Some(waker), previous, next };
-        let place = self.free;
-        let place = match self.entries.get_mut(place as usize) {
-            Some(unused) => {
-                self.free = unused.next;
-                *unused = entry;
-                place
+        let mut place = self.free;
+        let mut replaced = None;
+        match self.entries.get_mut(place as usize) {
+            Some(entry) => {
+                self.free = entry.next;
+                (entry.deadline, entry.previous, entry.next) = (deadline, previous, next);
+                if !entry.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+                    replaced = replace(&mut entry.waker, waker);
+                }
             }
-            None => {
-                self.entries.push(entry);
-                self.entries.len() as u32 - 1
-            }
-        };
+            None => place = self.grow(deadline, waker, previous, next),
+        }
         self.link(previous, next, place, place);
-        Key(place)
+        (Key(place), replaced)
     }
 
-    /// Gives a place back. The waker is returned for the caller to drop outside of any lock.
+    /// Gives a place back.
     #[inline]
-    pub(super) fn remove(&mut self, key: Key) -> Option<Waker> {
-        let entry = self.entries.get_mut(key.0 as usize)?;
-        let waker = entry.waker.take();
+    pub(super) fn remove(&mut self, key: Key) {
+        let Some(entry) = self.entries.get_mut(key.0 as usize) else { return };
         let (previous, next) = (entry.previous, entry.next);
-        entry.next = self.free;
+        (entry.previous, entry.next) = (UNLINKED, self.free);
         self.free = key.0;
-        if waker.is_some() {
+        if previous != UNLINKED {
             self.link(previous, next, next, previous);
         }
-        waker
     }
 
     /// Whether the deadline is still to come. If so `waker` is the one to be woken from now on,
     /// and the one it replaces is returned.
     #[inline]
     pub(super) fn renew(&mut self, key: &Key, waker: &Waker) -> (bool, Option<Waker>) {
-        match self.entries.get_mut(key.0 as usize).and_then(|entry| entry.waker.as_mut()) {
-            None => (false, None),
-            Some(known) if known.will_wake(waker) => (true, None),
-            Some(known) => (true, Some(core::mem::replace(known, waker.clone()))),
+        match self.entries.get_mut(key.0 as usize) {
+            Some(entry) if entry.previous != UNLINKED => match &mut entry.waker {
+                Some(known) if known.will_wake(waker) => (true, None),
+                known => (true, replace(known, waker)),
+            },
+            _ => (false, None),
         }
     }
 
@@ -99,6 +103,7 @@ impl Queue {
         }
         let waker = first.waker.take();
         let next = first.next;
+        first.previous = UNLINKED;
         self.link(NONE, next, next, NONE);
         waker
     }
@@ -108,9 +113,17 @@ impl Queue {
         self.entries.get(self.first as usize).map(|entry| entry.deadline)
     }
 
+    /// Adds an entry in a new place.
+    #[cold]
+    fn grow(&mut self, deadline: Instant, waker: &Waker, previous: u32, next: u32) -> u32 {
+        let place = self.entries.len() as u32;
+        self.entries.push(Entry { deadline, waker: Some(waker.clone()), previous, next });
+        place
+    }
+
     /// How many deadlines are pending.
     pub(super) fn len(&self) -> usize {
-        self.entries.iter().filter(|entry| entry.waker.is_some()).count()
+        self.entries.iter().filter(|entry| entry.previous != UNLINKED).count()
     }
 
     #[cfg(test)]
@@ -131,4 +144,10 @@ impl Queue {
             None => self.last = before,
         }
     }
+}
+
+/// Out of line, since it is rare on the path of a timeout that is armed and cancelled.
+#[inline(never)]
+fn replace(known: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
+    known.replace(waker.clone())
 }

@@ -42,8 +42,7 @@ impl<C: Counter> Future for Sleep<'_, C> {
             Some(key) => self.timers.renew(key, context.waker()),
             None if self.timers.now() >= self.deadline => false,
             None => {
-                let waker = context.waker().clone();
-                self.key = Some(self.timers.insert(self.deadline, waker));
+                self.key = Some(self.timers.insert(self.deadline, context.waker()));
                 true
             }
         };

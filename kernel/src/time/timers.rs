@@ -132,19 +132,21 @@ impl<C: Counter> Timers<C> {
     }
 
     #[inline]
-    pub(super) fn insert(&self, deadline: Instant, waker: Waker) -> Key {
-        section::with(|token| {
+    pub(super) fn insert(&self, deadline: Instant, waker: &Waker) -> Key {
+        let (key, replaced) = section::with(|token| {
             let state = &mut *self.state.borrow_ref_mut(token);
-            let key = state.queue.insert(deadline, waker);
+            let inserted = state.queue.insert(deadline, waker);
             if state.alarm.is_none_or(|alarm| deadline < alarm) {
                 state.alarm = Some(deadline);
                 self.counter.set_alarm(Some(deadline));
             }
-            key
-        })
+            inserted
+        });
+        drop(replaced);
+        key
     }
 
-    #[inline]
+    #[inline(never)]
     pub(super) fn renew(&self, key: &Key, waker: &Waker) -> bool {
         let (pending, replaced) =
             section::with(|token| self.state.borrow_ref_mut(token).queue.renew(key, waker));
@@ -156,8 +158,7 @@ impl<C: Counter> Timers<C> {
 impl<C> Timers<C> {
     #[inline]
     pub(super) fn remove(&self, key: Key) {
-        let waker = section::with(|token| self.state.borrow_ref_mut(token).queue.remove(key));
-        drop(waker);
+        section::with(|token| self.state.borrow_ref_mut(token).queue.remove(key));
     }
 }
 

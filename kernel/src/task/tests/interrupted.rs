@@ -3,8 +3,9 @@
 use crate::task::{
     Cpu, RunQueue,
     executor::{Executor, Spawner},
-    model::{Check, Machine, Step, explore, interrupt_point},
-    section, yield_now,
+    model::{Check, Machine, Step, explore},
+    section::{self, interrupt_point},
+    yield_now,
 };
 use crate::time::Elapsed;
 use core::{
