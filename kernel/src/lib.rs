@@ -3,6 +3,9 @@
 
 extern crate alloc;
 
+pub mod crash;
+pub mod dt;
+pub mod memory;
 pub mod log;
 pub mod shell;
 pub mod task;

@@ -1,0 +1,179 @@
+//! Overlays applied to a base tree, by dtoolkit.
+
+use super::error::{DtError, Fault, TreeName};
+use super::scan::{CheckedTree, MAX_DEPTH};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use dtoolkit::error::OverlayError;
+use dtoolkit::fdt::Fdt;
+use dtoolkit::model::overlay::OverlayApplier;
+use dtoolkit::model::{DeviceTree, DeviceTreeNode};
+use dtoolkit::overlay::{FixupLocation, NODE_FIXUPS};
+use dtoolkit::{Node, Property};
+use zerocopy::IntoBytes;
+
+/// A tree made here. It begins on an 8-byte boundary, as trees must.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OwnTree {
+    words: Vec<u64>,
+    len: usize,
+}
+
+impl OwnTree {
+    fn new(bytes: &[u8]) -> Self {
+        let mut words = vec![0_u64; bytes.len().div_ceil(8)];
+        if let Some(copy) = words.as_mut_bytes().get_mut(..bytes.len()) {
+            copy.copy_from_slice(bytes);
+        }
+        Self { words, len: bytes.len() }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.words.as_bytes().get(..self.len).unwrap_or(&[])
+    }
+}
+
+/// What the trees of one merge may need in memory, by estimate, in bytes.
+const MEMORY_LIMIT: usize = 128 * 1024;
+/// The most that a node and a property were seen to need.
+const NODE_MEMORY: usize = 512;
+const PROPERTY_MEMORY: usize = 256;
+
+/// Applies the overlays one after the other and returns the merged tree.
+pub(super) fn apply(
+    base: &CheckedTree<'_>,
+    overlays: &[CheckedTree<'_>],
+) -> Result<OwnTree, DtError> {
+    let mut needed = 0;
+    for tree in [base].into_iter().chain(overlays) {
+        needed += tree.nodes * NODE_MEMORY + tree.properties * PROPERTY_MEMORY + tree.bytes.len();
+        if needed > MEMORY_LIMIT {
+            let (nodes, properties) = (tree.nodes, tree.properties);
+            let fault = Fault::TooRich { nodes, properties };
+            return Err(DtError::Structure { tree: tree.name, offset: 0, fault });
+        }
+    }
+    let mut merged = model(base)?;
+    for tree in overlays {
+        let overlay = model(tree)?;
+        check_fragments(tree.name, &overlay)?;
+        OverlayApplier::new(&mut merged)
+            .apply_overlay_tree(overlay)
+            .map_err(|error| explain(tree, &error))?;
+        // Before the next overlay, since what applies it goes one call deeper with each level.
+        if is_deeper(&merged.root, MAX_DEPTH) {
+            let what = format!("nodes end up nested more than {MAX_DEPTH} deep");
+            return Err(DtError::Overlay { tree: tree.name, what });
+        }
+    }
+    let bytes = merged.to_dtb();
+    drop(merged);
+    Ok(OwnTree::new(&bytes))
+}
+
+fn model(tree: &CheckedTree<'_>) -> Result<DeviceTree, DtError> {
+    let error = |what: &dyn core::fmt::Display| DtError::Overlay {
+        tree: tree.name,
+        what: format!("cannot be prepared for merging: {what}"),
+    };
+    let model = DeviceTree::from_fdt(&Fdt::new(tree.bytes).map_err(|parse| error(&parse))?);
+    // The model has names as keys, so what is there twice is there once.
+    if count(&model.root) != (tree.nodes, tree.properties) {
+        return Err(error(&"a node or a property of the same name is there twice"));
+    }
+    Ok(model)
+}
+
+/// Returns how many nodes and properties there are.
+fn count(node: &DeviceTreeNode) -> (usize, usize) {
+    node.children()
+        .map(count)
+        .fold((1, node.properties().count()), |sum, child| (sum.0 + child.0, sum.1 + child.1))
+}
+
+fn is_deeper(node: &DeviceTreeNode, depth: usize) -> bool {
+    depth == 0 || node.children().any(|child| is_deeper(child, depth - 1))
+}
+
+/// Checks that all that wants to be applied will be: dtoolkit passes over what it does not
+/// take for a fragment.
+fn check_fragments(tree: TreeName, overlay: &DeviceTree) -> Result<(), DtError> {
+    for node in overlay.root.children() {
+        let name = node.name();
+        let targets = ["target", "target-path"].map(|name| node.property(name).is_some());
+        let problem = match node.name_without_address() {
+            "fragment" if node.child("__overlay__").is_none() => "there is no __overlay__",
+            "fragment" if targets == [false, false] => "there is neither target nor target-path",
+            "fragment" if targets == [true, true] => "there are both target and target-path",
+            "fragment" => continue,
+            _ if node.child("__overlay__").is_some() => "a fragment must be called fragment@N",
+            _ => continue,
+        };
+        return Err(DtError::Overlay { tree, what: format!("/{name}: {problem}") });
+    }
+    Ok(())
+}
+
+/// Says what dtoolkit could not do, and where.
+fn explain(tree: &CheckedTree<'_>, error: &OverlayError) -> DtError {
+    let place = DeviceTree::from_fdt(&Fdt::new_unchecked(tree.bytes));
+    let what = match error {
+        OverlayError::TargetNotFound(target) => match fragment_with(&place, target) {
+            Some((name, property)) => {
+                format!("/{name}: {property}: the base tree has no node {target}")
+            }
+            None => format!("/{NODE_FIXUPS}: the base tree has no node {target}"),
+        },
+        OverlayError::UnresolvedSymbol(symbol) => {
+            format!("/{NODE_FIXUPS}: {symbol}: the base tree has no such symbol")
+        }
+        OverlayError::InvalidFixupLocation => match bad_fixup(&place) {
+            Some((symbol, location)) => {
+                format!("/{NODE_FIXUPS}: {symbol}: \"{location}\" is no place in the overlay")
+            }
+            None => format!("/{NODE_FIXUPS}: {error}"),
+        },
+        OverlayError::InvalidLocalFixup { prop, offset } => {
+            format!("/__local_fixups__: {prop}: no phandle at byte {offset}")
+        }
+        _ => error.to_string(),
+    };
+    DtError::Overlay { tree: tree.name, what }
+}
+
+/// Returns the fragment that wants to go to `target`, and the property that says so.
+fn fragment_with(overlay: &DeviceTree, target: &str) -> Option<(String, &'static str)> {
+    let mut fragments = overlay.root.children();
+    fragments.find_map(|node| {
+        let path = node.property("target-path").and_then(|path| path.value_as::<&str>().ok());
+        let phandle = node.property("target").and_then(|target| target.value_as::<u32>().ok());
+        if path == Some(target) {
+            return Some((node.name().into(), "target-path"));
+        }
+        let phandle = phandle.map(|phandle| format!("phandle 0x{phandle:x}"));
+        (phandle.as_deref() == Some(target)).then(|| (node.name().into(), "target"))
+    })
+}
+
+/// Returns the first fixup that leads nowhere: the symbol and the place to be fixed.
+fn bad_fixup(overlay: &DeviceTree) -> Option<(String, String)> {
+    let fixups = overlay.root.child(NODE_FIXUPS)?;
+    for symbol in fixups.properties() {
+        for location in symbol.value().split(|&byte| byte == 0).filter(|text| !text.is_empty()) {
+            let location = String::from_utf8_lossy(location);
+            let is_good = FixupLocation::parse(&location).is_ok_and(|fixup| {
+                let node = overlay.find_node(fixup.node_path);
+                let property = node.and_then(|node| node.property(fixup.property_name));
+                property.is_some_and(|property| {
+                    fixup.offset.checked_add(4).is_some_and(|end| end <= property.value().len())
+                })
+            });
+            if !is_good {
+                return Some((symbol.name().into(), location.into_owned()));
+            }
+        }
+    }
+    None
+}
