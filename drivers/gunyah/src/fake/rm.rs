@@ -1,0 +1,390 @@
+//! A Resource Manager at the other end of a fake queue pair, which a test can make misbehave.
+
+use super::{FakeHypervisor, FakeTimer, FakeVm, QueueEnds, Tasks};
+use crate::hypercalls::Hypercalls;
+use crate::queue::{MessageReceiver, MessageSender, QueueConfig, QueueError};
+use crate::rm::ResourceManager;
+use crate::rm::packet::{Fragmenter, Reassembler};
+use alloc::collections::VecDeque;
+use alloc::vec;
+use alloc::vec::Vec;
+use gunyah_abi::rm::payload::{ConsoleWriteHeader, VmidRequest, padded};
+use gunyah_abi::rm::{
+    FIRST_DYNAMIC_VMID, HOST_TYPE_QEMU, MAX_PACKET_SIZE, MessageId, PRIMARY_VMID, PacketType,
+    RmError, SELF_VMID, VmState,
+};
+use zerocopy::{FromBytes, IntoBytes};
+
+/// Notifications that wait in RM for a VM; the oldest beyond are dropped.
+const NOTIFICATION_FIFO: usize = 256;
+
+/// What RM does with a request instead of its duty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reaction {
+    /// Answers with this error.
+    Refuse(RmError),
+    /// Answers OK with this data.
+    Reply(Vec<u8>),
+    /// Answers with this content, error word included or not.
+    RawContent(Vec<u8>),
+    /// Does not answer.
+    Silence,
+    /// Answers OK with the sequence number moved by this much, then as it should.
+    WrongSequenceFirst(u16),
+    /// Answers OK under this id, then as it should.
+    WrongIdFirst(MessageId),
+    /// Answers twice.
+    Twice,
+    /// Sends this notification before it answers.
+    NotifyFirst(MessageId, Vec<u8>),
+    /// Sends these packets as they are, then answers.
+    PacketsFirst(Vec<Vec<u8>>),
+}
+
+/// A request RM got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenRequest {
+    /// Message id.
+    pub id: MessageId,
+    /// Sequence number.
+    pub sequence: u16,
+    /// Content.
+    pub content: Vec<u8>,
+}
+
+/// The Resource Manager's side. It acts only in [`FakeRm::step`].
+pub struct FakeRm {
+    vm: FakeVm,
+    rx: QueueEnds,
+    tx: QueueEnds,
+    reassembler: Reassembler,
+    /// Packets of the message under way.
+    transit: VecDeque<Vec<u8>>,
+    reply: VecDeque<Vec<Vec<u8>>>,
+    notifications: VecDeque<Vec<Vec<u8>>>,
+    notification_sequence: u16,
+    reactions: VecDeque<(MessageId, Reaction)>,
+    requests: Vec<SeenRequest>,
+    /// Whether the VM has a console.
+    pub has_console: bool,
+    /// Whether the owner has opened the console.
+    pub owner_open: bool,
+    console_open: bool,
+    console: Vec<u8>,
+    exit_code: Option<u8>,
+    crash_message: Option<Vec<u8>>,
+}
+
+impl FakeRm {
+    /// Makes one that is fed by `rx` and answers through `tx`.
+    pub fn new(vm: FakeVm, rx: QueueEnds, tx: QueueEnds) -> Self {
+        Self {
+            vm,
+            rx,
+            tx,
+            reassembler: Reassembler::new(),
+            transit: VecDeque::new(),
+            reply: VecDeque::new(),
+            notifications: VecDeque::new(),
+            notification_sequence: 0,
+            reactions: VecDeque::new(),
+            requests: Vec::new(),
+            has_console: true,
+            owner_open: true,
+            console_open: false,
+            console: Vec::new(),
+            exit_code: None,
+            crash_message: None,
+        }
+    }
+
+    /// Makes the next request with this id be treated otherwise.
+    pub fn react(&mut self, id: MessageId, reaction: Reaction) {
+        self.reactions.push_back((id, reaction));
+    }
+
+    /// Receives and answers what there is, and sends what fits.
+    pub fn step(&mut self) {
+        let mut buffer = [0; MAX_PACKET_SIZE];
+        while let Ok(received) = self.vm.msgqueue_receive(self.rx.rx, &mut buffer) {
+            let packet = buffer.get(..received.size).unwrap_or_default();
+            let request = match self.reassembler.push(packet) {
+                Some(message) if message.kind == PacketType::Request => SeenRequest {
+                    id: message.id,
+                    sequence: message.sequence,
+                    content: message.content.to_vec(),
+                },
+                _ => continue,
+            };
+            self.handle(&request);
+            self.requests.push(request);
+        }
+        self.send();
+    }
+
+    /// Sends what fits into the queue: the message under way, then a reply, then notifications.
+    pub fn send(&mut self) {
+        loop {
+            if self.transit.is_empty() {
+                let next = self.reply.pop_front().or_else(|| self.notifications.pop_front());
+                self.transit.extend(next.unwrap_or_default());
+            }
+            let Some(packet) = self.transit.front() else {
+                return;
+            };
+            if self.vm.msgqueue_send(self.tx.tx, packet, false).is_err() {
+                return;
+            }
+            self.transit.pop_front();
+        }
+    }
+
+    fn handle(&mut self, request: &SeenRequest) {
+        let position = self.reactions.iter().position(|(id, _)| *id == request.id);
+        let reaction = position.and_then(|position| self.reactions.remove(position));
+        let (id, sequence) = (request.id, request.sequence);
+        match reaction.map(|(_, reaction)| reaction) {
+            Some(Reaction::Silence) => return,
+            Some(Reaction::Refuse(error)) => return self.answer(sequence, id, Err(error)),
+            Some(Reaction::Reply(data)) => return self.answer(sequence, id, Ok(data)),
+            Some(Reaction::RawContent(content)) => return self.raw_reply(sequence, id, &content),
+            Some(Reaction::WrongSequenceFirst(by)) => {
+                self.answer(sequence.wrapping_add(by), id, Ok(vec![]));
+            }
+            Some(Reaction::WrongIdFirst(other)) => self.answer(sequence, other, Ok(vec![])),
+            Some(Reaction::Twice) => {
+                let result = self.duty(request);
+                self.answer(sequence, id, result.clone());
+                return self.answer(sequence, id, result);
+            }
+            Some(Reaction::NotifyFirst(id, content)) => {
+                self.notify(id, &content);
+                self.send();
+            }
+            Some(Reaction::PacketsFirst(packets)) => self.reply.push_back(packets),
+            None => {}
+        }
+        let result = self.duty(request);
+        self.answer(sequence, id, result);
+    }
+
+    fn duty(&mut self, request: &SeenRequest) -> Result<Vec<u8>, RmError> {
+        let content = request.content.as_slice();
+        let word = |value: u32| Ok(value.to_le_bytes().to_vec());
+        match request.id {
+            MessageId::VM_GET_VMID if !content.is_empty() => Err(RmError::MsgInvalid),
+            MessageId::VM_GET_VMID => word(FIRST_DYNAMIC_VMID.into()),
+            MessageId::VM_GET_OWNER => word(PRIMARY_VMID.into()),
+            MessageId::VM_HOST_GET_TYPE => word(HOST_TYPE_QEMU),
+            MessageId::VM_GET_STATE => Ok(vec![VmState::Running.code(), 4, 0x34, 0x12]),
+            MessageId::VM_GET_ID => Ok(identity(b"probe-svm")),
+            MessageId::VM_SET_STATUS => Err(RmError::Denied),
+            MessageId::CONSOLE_OPEN => self.own_console(content).map(|()| {
+                self.console_open = true;
+                vec![]
+            }),
+            MessageId::CONSOLE_CLOSE => self.own_console(content).map(|()| {
+                self.console_open = false;
+                vec![]
+            }),
+            MessageId::CONSOLE_FLUSH => self.open_console(content).map(|()| vec![]),
+            MessageId::CONSOLE_WRITE => self.console_write(content),
+            MessageId::VM_EXIT => match content {
+                [_, _, 2, 0] => Err(RmError::MsgInvalid),
+                [_, _, code, 0] => {
+                    self.exit_code = Some(*code);
+                    Ok(vec![])
+                }
+                _ => Err(RmError::MsgInvalid),
+            },
+            MessageId::VM_SET_CRASH_MSG => {
+                let (length, text) = content.split_at_checked(4).ok_or(RmError::MsgInvalid)?;
+                let length = usize::from(u16::from_le_bytes([length[0], length[1]]));
+                if text.len() != padded(length) {
+                    return Err(RmError::MsgInvalid);
+                }
+                self.crash_message = text.get(..length).map(<[u8]>::to_vec);
+                Ok(vec![])
+            }
+            _ => Err(RmError::Unimplemented),
+        }
+    }
+
+    fn own_console(&self, content: &[u8]) -> Result<(), RmError> {
+        let request = VmidRequest::read_from_bytes(content).map_err(|_| RmError::MsgInvalid)?;
+        if !self.has_console {
+            return Err(RmError::ArgumentInvalid);
+        }
+        if request.vmid.get() == SELF_VMID { Ok(()) } else { Err(RmError::Denied) }
+    }
+
+    fn open_console(&self, content: &[u8]) -> Result<(), RmError> {
+        self.own_console(content)?;
+        self.console_open.then_some(()).ok_or(RmError::Denied)
+    }
+
+    fn console_write(&mut self, content: &[u8]) -> Result<Vec<u8>, RmError> {
+        let (header, text) =
+            ConsoleWriteHeader::read_from_prefix(content).map_err(|_| RmError::MsgInvalid)?;
+        if usize::from(header.length.get()) != text.len() {
+            return Err(RmError::MsgInvalid);
+        }
+        self.open_console(VmidRequest::new(header.target.get()).as_bytes())?;
+        if self.owner_open {
+            self.console.extend_from_slice(text);
+        }
+        Ok(vec![])
+    }
+
+    fn answer(&mut self, sequence: u16, id: MessageId, result: Result<Vec<u8>, RmError>) {
+        let (error, data) = match result {
+            Ok(data) => (RmError::OK, data),
+            Err(error) => (error.code(), vec![]),
+        };
+        let mut content = error.to_le_bytes().to_vec();
+        content.extend(data);
+        self.raw_reply(sequence, id, &content);
+    }
+
+    fn raw_reply(&mut self, sequence: u16, id: MessageId, content: &[u8]) {
+        let packets = packets(PacketType::Reply, sequence, id, content);
+        self.reply.push_back(packets);
+    }
+
+    /// Queues a notification; it is sent by [`FakeRm::step`] or [`FakeRm::send`].
+    pub fn notify(&mut self, id: MessageId, content: &[u8]) {
+        self.notification_sequence = self.notification_sequence.wrapping_add(1);
+        if self.notifications.len() == NOTIFICATION_FIFO {
+            self.notifications.pop_front();
+        }
+        let sequence = self.notification_sequence;
+        let packets = packets(PacketType::Notification, sequence, id, content);
+        self.notifications.push_back(packets);
+    }
+
+    /// Lets the owner type on the console, in one notification.
+    pub fn type_text(&mut self, text: &[u8]) {
+        let mut content = ConsoleWriteHeader::new(SELF_VMID, text.len() as u16).as_bytes().to_vec();
+        content.extend_from_slice(text);
+        self.notify(MessageId::CONSOLE_CHARS, &content);
+    }
+
+    /// Requests so far.
+    pub fn requests(&self) -> &[SeenRequest] {
+        &self.requests
+    }
+
+    /// What the owner has seen on the console.
+    pub fn console(&self) -> &[u8] {
+        &self.console
+    }
+
+    /// The code the VM ended with, if it has.
+    pub fn exit_code(&self) -> Option<u8> {
+        self.exit_code
+    }
+
+    /// The crash message the VM has left.
+    pub fn crash_message(&self) -> Option<&[u8]> {
+        self.crash_message.as_deref()
+    }
+}
+
+fn packets(kind: PacketType, sequence: u16, id: MessageId, content: &[u8]) -> Vec<Vec<u8>> {
+    let mut packets = Vec::new();
+    let mut packet = [0; MAX_PACKET_SIZE];
+    let mut fragments = Fragmenter::new(kind, sequence, id, content, &[]);
+    while let Some(size) =
+        fragments.as_mut().and_then(|fragments| fragments.next_packet(&mut packet))
+    {
+        packets.push(packet.get(..size).unwrap_or_default().to_vec());
+    }
+    packets
+}
+
+/// The `VM_GET_ID` data of a VM as RM of 12/2023 gives it.
+fn identity(name: &[u8]) -> Vec<u8> {
+    let entries: [(u8, &[u8]); 3] = [(0, &[0; 16]), (2, name), (3, b"N/A")];
+    let mut data = (entries.len() as u32).to_le_bytes().to_vec();
+    for (kind, value) in entries {
+        data.extend([kind, 0]);
+        data.extend((value.len() as u16).to_le_bytes());
+        data.extend(value);
+        data.resize(padded(data.len()), 0);
+    }
+    data
+}
+
+/// A guest and an RM joined by queues of the usual size.
+pub struct RmSetup {
+    /// The guest.
+    pub guest: FakeVm,
+    /// Guest to RM.
+    pub to_rm: QueueEnds,
+    /// RM to guest.
+    pub from_rm: QueueEnds,
+    /// The Resource Manager.
+    pub rm: FakeRm,
+    /// The guest's clock.
+    pub timer: FakeTimer,
+}
+
+impl RmSetup {
+    /// Makes a guest whose queues hold 8 messages of 240 bytes.
+    pub fn new() -> Self {
+        let hypervisor = FakeHypervisor::new();
+        let (guest, rm) = (hypervisor.vm(), hypervisor.vm());
+        let to_rm = hypervisor.queue(&guest, &rm, 8, 240);
+        let from_rm = hypervisor.queue(&rm, &guest, 8, 240);
+        Self {
+            guest,
+            to_rm,
+            from_rm,
+            rm: FakeRm::new(rm, to_rm, from_rm),
+            timer: FakeTimer::default(),
+        }
+    }
+
+    /// Makes the guest's client.
+    ///
+    /// # Errors
+    ///
+    /// None in fact: the queues' settings are legal.
+    pub fn client(&self) -> Result<ResourceManager<FakeVm, FakeTimer>, QueueError> {
+        let config = |capability| QueueConfig { capability, max_message_size: 240, depth: 8 };
+        let sender = MessageSender::new(self.guest.clone(), config(self.to_rm.tx))?;
+        let receiver = MessageReceiver::new(self.guest.clone(), config(self.from_rm.rx))?;
+        Ok(ResourceManager::new(sender, receiver, self.timer.clone()))
+    }
+
+    /// Delivers the interrupts that are pending to a client's handlers; returns whether there was one.
+    pub fn interrupt(&self, client: &ResourceManager<FakeVm, FakeTimer>) -> bool {
+        let hypervisor = self.guest.hypervisor();
+        let tx = hypervisor.take_virq(self.to_rm.tx_virq);
+        if tx {
+            client.sender().on_interrupt();
+        }
+        let rx = hypervisor.take_virq(self.from_rm.rx_virq);
+        if rx {
+            client.receiver().on_interrupt();
+        }
+        tx || rx
+    }
+
+    /// Runs tasks, RM and interrupts until none has anything to do.
+    pub fn settle(&mut self, client: &ResourceManager<FakeVm, FakeTimer>, tasks: &mut Tasks<'_>) {
+        loop {
+            tasks.run_until_idle();
+            self.rm.step();
+            if !self.interrupt(client) {
+                return;
+            }
+        }
+    }
+}
+
+impl Default for RmSetup {
+    fn default() -> Self {
+        Self::new()
+    }
+}

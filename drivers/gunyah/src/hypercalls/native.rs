@@ -1,0 +1,29 @@
+//! The native form of a hypercall: `hvc #(0x6000 + n)`, arguments from x0.
+
+use core::arch::asm;
+use gunyah_abi::hypercall::NATIVE_IMMEDIATE_BASE;
+
+/// Makes hypercall `N` with x0..x4 and returns x0..x4.
+///
+/// # Safety
+///
+/// HVC must be legal here and reach Gunyah. What the call does with addresses among its arguments must be allowed: for
+/// `msgqueue_send` x2 must point to x1 readable bytes, for `msgqueue_receive` x1 to x2 writable ones.
+#[inline(always)]
+pub unsafe fn call<const N: u16>(arguments: [u64; 5]) -> [u64; 5] {
+    let [mut x0, mut x1, mut x2, mut x3, mut x4] = arguments;
+    // SAFETY: by the caller's promise; every register a Gunyah hypercall may change is declared (x0..x17, and x18, which
+    // older guests took for clobbered), memory counts as changed, and the call uses no guest stack.
+    unsafe {
+        asm!(
+            "hvc #{immediate}",
+            immediate = const NATIVE_IMMEDIATE_BASE + N,
+            inlateout("x0") x0, inlateout("x1") x1, inlateout("x2") x2, inlateout("x3") x3, inlateout("x4") x4,
+            lateout("x5") _, lateout("x6") _, lateout("x7") _, lateout("x8") _, lateout("x9") _,
+            lateout("x10") _, lateout("x11") _, lateout("x12") _, lateout("x13") _, lateout("x14") _,
+            lateout("x15") _, lateout("x16") _, lateout("x17") _, lateout("x18") _,
+            options(nostack)
+        );
+    }
+    [x0, x1, x2, x3, x4]
+}

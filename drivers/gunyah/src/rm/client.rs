@@ -1,0 +1,410 @@
+//! The client: one outstanding request, and a receive queue that is always drained.
+//!
+//! RM keeps one pending reply per VM, so requests take turns. Replies and notifications come through one queue: whoever
+//! drains it ([`ResourceManager::run`] in a task, a blocking call outside tasks) hands the reply to the waiting request and
+//! notifications to their handlers, never waiting for either. A reply is matched by sequence number and message id.
+//!
+//! Locks: `turn` is held by the task whose request is outstanding. `receive` is only ever tried, never waited for; `exchange`
+//! is held for a few copies. Interrupt handlers take none of them.
+
+use super::error::{RequestError, RequestName};
+use super::notification::{Notification, NotificationHandler};
+use super::packet::{DropCounts, Fragmenter, Message, Reassembler};
+use crate::hypercalls::Hypercalls;
+use crate::queue::{MessageReceiver, MessageSender, QueueError};
+use crate::turn::Turn;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::future::poll_fn;
+use core::pin::pin;
+use core::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+use embassy_sync::waitqueue::AtomicWaker;
+use gunyah_abi::rm::payload::ReplyHeader;
+use gunyah_abi::rm::{MAX_PACKET_SIZE, MessageId, PacketType, RmError};
+use spin::mutex::SpinMutex;
+use zerocopy::FromBytes;
+
+/// How long RM gets to answer. It is a fault if it does not, so this is generous.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Packets drained before other tasks get a chance.
+const DRAIN_BUDGET: usize = 64;
+
+/// The caller's clock.
+pub trait Timer {
+    /// Completes after `duration`.
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()>;
+}
+
+impl<T: Timer> Timer for &T {
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> {
+        (**self).sleep(duration)
+    }
+}
+
+/// What the client has seen since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientStatistics {
+    /// Requests sent.
+    pub requests: u64,
+    /// Replies delivered to their requests.
+    pub replies: u64,
+    /// Requests that got no reply in time.
+    pub timeouts: u64,
+    /// Replies nobody waits for any more, or ever did.
+    pub late_replies: u64,
+    /// Replies with another sequence number or id than the one awaited.
+    pub mismatched_replies: u64,
+    /// Notifications a handler took.
+    pub notifications: u64,
+    /// Notifications no handler wanted.
+    pub unclaimed_notifications: u64,
+    /// Requests RM sent to us; it never does.
+    pub requests_received: u64,
+    /// Waits because RM was out of memory.
+    pub nomem_waits: u64,
+    /// Packets dropped.
+    pub drops: DropCounts,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    requests: AtomicU64,
+    replies: AtomicU64,
+    timeouts: AtomicU64,
+    late_replies: AtomicU64,
+    mismatched_replies: AtomicU64,
+    notifications: AtomicU64,
+    unclaimed_notifications: AtomicU64,
+    requests_received: AtomicU64,
+    nomem_waits: AtomicU64,
+}
+
+/// The receiving side, for one drainer at a time.
+struct Receive {
+    buffer: Box<[u8]>,
+    reassembler: Reassembler,
+}
+
+/// The request under way.
+#[derive(Default)]
+struct Exchange {
+    awaited: Option<(u16, MessageId)>,
+    arrived: bool,
+    /// The reply's content; its memory is kept from one request to the next.
+    content: Vec<u8>,
+}
+
+/// A client of the Resource Manager.
+pub struct ResourceManager<H, T> {
+    sender: MessageSender<H>,
+    receiver: MessageReceiver<H>,
+    timer: T,
+    timeout: Duration,
+    turn: Turn,
+    sequence: AtomicU16,
+    receive: SpinMutex<Receive>,
+    exchange: SpinMutex<Exchange>,
+    reply: AtomicWaker,
+    handlers: SpinMutex<Vec<Arc<dyn NotificationHandler>>>,
+    counters: Counters,
+}
+
+/// Ends the exchange when its request ends, also by being dropped.
+struct Awaiting<'a>(&'a SpinMutex<Exchange>);
+
+impl Drop for Awaiting<'_> {
+    fn drop(&mut self) {
+        let mut exchange = self.0.lock();
+        exchange.awaited = None;
+        exchange.arrived = false;
+    }
+}
+
+impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
+    /// Makes the client of a queue pair. The vIRQs' handlers call [`MessageSender::on_interrupt`] and
+    /// [`MessageReceiver::on_interrupt`] of [`Self::sender`] and [`Self::receiver`]; a task awaits [`Self::run`].
+    pub fn new(sender: MessageSender<H>, receiver: MessageReceiver<H>, timer: T) -> Self {
+        let buffer = vec![0; receiver.max_message_size()].into_boxed_slice();
+        Self {
+            sender,
+            receiver,
+            timer,
+            timeout: DEFAULT_TIMEOUT,
+            turn: Turn::default(),
+            sequence: AtomicU16::new(0),
+            receive: SpinMutex::new(Receive { buffer, reassembler: Reassembler::new() }),
+            exchange: SpinMutex::new(Exchange {
+                content: Vec::with_capacity(MAX_PACKET_SIZE),
+                ..Exchange::default()
+            }),
+            reply: AtomicWaker::new(),
+            handlers: SpinMutex::new(Vec::new()),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Sets how long RM gets to answer.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The queue to RM, whose `on_interrupt` belongs into the TX vIRQ's handler.
+    pub fn sender(&self) -> &MessageSender<H> {
+        &self.sender
+    }
+
+    /// The queue from RM, whose `on_interrupt` belongs into the RX vIRQ's handler.
+    pub fn receiver(&self) -> &MessageReceiver<H> {
+        &self.receiver
+    }
+
+    /// The clock.
+    pub fn timer(&self) -> &T {
+        &self.timer
+    }
+
+    /// Adds a handler for notifications. They are asked in order until one takes the notification.
+    pub fn subscribe(&self, handler: Arc<dyn NotificationHandler>) {
+        self.handlers.lock().push(handler);
+    }
+
+    /// Drains the receive queue whenever something comes, for ever; to be awaited by one task.
+    ///
+    /// Returns only when the queue fails for good, with the reason.
+    pub async fn run(&self) -> QueueError {
+        loop {
+            self.receiver.ready().await;
+            match self.drain() {
+                Ok(false) => {}
+                Ok(true) => yield_once().await,
+                Err(error) => return error,
+            }
+        }
+    }
+
+    /// Takes what is in the receive queue now and delivers it. Returns whether there is more, which is left so that others
+    /// get a chance.
+    ///
+    /// # Errors
+    ///
+    /// What the queue said, unless it is merely empty.
+    pub fn drain(&self) -> Result<bool, QueueError> {
+        let Some(mut receive) = self.receive.try_lock() else {
+            // Somebody else is draining; they, or the next wait, take what came.
+            self.receiver.recheck();
+            return Ok(true);
+        };
+        let Receive { buffer, reassembler } = &mut *receive;
+        for _ in 0..DRAIN_BUDGET {
+            match self.receiver.try_receive(buffer) {
+                Ok(size) => {
+                    let packet = buffer.get(..size).unwrap_or_default();
+                    if let Some(message) = reassembler.push(packet) {
+                        self.deliver(&message);
+                    }
+                }
+                Err(QueueError::Empty { .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    fn deliver(&self, message: &Message<'_>) {
+        match message.kind {
+            PacketType::Reply => self.deliver_reply(message),
+            PacketType::Notification => self.deliver_notification(message),
+            PacketType::Request | PacketType::Continuation => {
+                self.counters.requests_received.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    fn deliver_reply(&self, message: &Message<'_>) {
+        let mut exchange = self.exchange.lock();
+        let counter = match exchange.awaited {
+            Some(awaited) if awaited == (message.sequence, message.id) => {
+                exchange.content.clear();
+                exchange.content.extend_from_slice(message.content);
+                exchange.awaited = None;
+                exchange.arrived = true;
+                &self.counters.replies
+            }
+            Some(_) => &self.counters.mismatched_replies,
+            None => &self.counters.late_replies,
+        };
+        let arrived = exchange.arrived;
+        drop(exchange);
+        counter.fetch_add(1, Relaxed);
+        if arrived {
+            self.reply.wake();
+        }
+    }
+
+    fn deliver_notification(&self, message: &Message<'_>) {
+        let notification = Notification { id: message.id, content: message.content };
+        let handlers = self.handlers.lock();
+        let taken = handlers.iter().any(|handler| handler.notify(&notification));
+        let counter = if taken {
+            &self.counters.notifications
+        } else {
+            &self.counters.unclaimed_notifications
+        };
+        counter.fetch_add(1, Relaxed);
+    }
+
+    /// Makes a request and waits for its reply. `fixed` and `variable` together are the content; `parse` gets the reply's
+    /// content after the error word, and fails with the number of bytes it needs.
+    ///
+    /// # Errors
+    ///
+    /// Every variant of [`RequestError`] but `Busy` and `Receive`.
+    pub async fn request<R>(
+        &self,
+        request: RequestName,
+        fixed: &[u8],
+        variable: &[u8],
+        parse: impl Fn(&[u8]) -> Result<R, usize>,
+    ) -> Result<R, RequestError> {
+        let _turn = self.turn.take().await;
+        let sequence = self.sequence.fetch_add(1, Relaxed).wrapping_add(1);
+        let kind = PacketType::Request;
+        let Some(mut fragments) = Fragmenter::new(kind, sequence, request.id, fixed, variable)
+        else {
+            let length = fixed.len().saturating_add(variable.len());
+            return Err(RequestError::TooLong { request, length });
+        };
+        self.exchange.lock().awaited = Some((sequence, request.id));
+        let _awaiting = Awaiting(&self.exchange);
+        self.counters.requests.fetch_add(1, Relaxed);
+
+        let mut packet = [0; MAX_PACKET_SIZE];
+        let mut unsent = fragments.next_packet(&mut packet);
+        let mut timeout = pin!(self.timer.sleep(self.timeout));
+        poll_fn(|cx| {
+            while let Some(size) = unsent {
+                let bytes = packet.get(..size).unwrap_or_default();
+                match self.sender.poll_send(cx, bytes, false) {
+                    Poll::Ready(Ok(())) => unsent = fragments.next_packet(&mut packet),
+                    Poll::Ready(Err(error)) => {
+                        return Poll::Ready(Err(RequestError::Queue { request, error }));
+                    }
+                    Poll::Pending => break,
+                }
+            }
+            if let Poll::Ready(result) = self.poll_reply(cx, request, &parse) {
+                return Poll::Ready(result);
+            }
+            if timeout.as_mut().poll(cx).is_ready() {
+                self.counters.timeouts.fetch_add(1, Relaxed);
+                let after = self.timeout;
+                return Poll::Ready(Err(RequestError::Timeout { request, after }));
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn poll_reply<R>(
+        &self,
+        cx: &mut Context<'_>,
+        request: RequestName,
+        parse: impl Fn(&[u8]) -> Result<R, usize>,
+    ) -> Poll<Result<R, RequestError>> {
+        self.reply.register(cx.waker());
+        let exchange = self.exchange.lock();
+        if !exchange.arrived {
+            return Poll::Pending;
+        }
+        let length = exchange.content.len();
+        let too_short = |needed| RequestError::ReplyTooShort { request, length, needed };
+        let Ok((header, data)) = ReplyHeader::ref_from_prefix(&exchange.content) else {
+            return Poll::Ready(Err(too_short(size_of::<ReplyHeader>())));
+        };
+        Poll::Ready(match RmError::check(header.error.get()) {
+            Ok(()) => parse(data).map_err(|needed| too_short(size_of::<ReplyHeader>() + needed)),
+            Err(error) => Err(RequestError::Refused { request, error }),
+        })
+    }
+
+    /// Completes a future that makes requests, or reads the console, outside tasks: drains the queue itself and calls `idle` whenever
+    /// there is nothing to do.
+    ///
+    /// Call it with interrupts masked; `idle` then waits (WFI), lets the pending interrupts be handled, and masks them again.
+    /// Both queues are asked once more after each `idle`, so it works without handlers for them too.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::Busy`] while a task has a request outstanding, [`RequestError::Receive`] if the queue fails.
+    pub fn block_on<F: Future>(
+        &self,
+        future: F,
+        mut idle: impl FnMut(),
+    ) -> Result<F::Output, RequestError> {
+        if self.is_busy() {
+            return Err(RequestError::Busy);
+        }
+        let mut future = pin!(future);
+        let mut cx = Context::from_waker(Waker::noop());
+        loop {
+            let more = self.drain().map_err(RequestError::Receive)?;
+            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                return Ok(output);
+            }
+            if !more {
+                idle();
+                self.sender.recheck();
+                self.receiver.recheck();
+            }
+        }
+    }
+
+    /// Whether a request is outstanding.
+    pub fn is_busy(&self) -> bool {
+        self.turn.is_taken()
+    }
+
+    pub(super) fn count_nomem_wait(&self) {
+        self.counters.nomem_waits.fetch_add(1, Relaxed);
+    }
+
+    /// What happened so far.
+    pub fn statistics(&self) -> ClientStatistics {
+        let drops = match self.receive.try_lock() {
+            Some(receive) => receive.reassembler.drops(),
+            None => DropCounts::default(),
+        };
+        ClientStatistics {
+            requests: self.counters.requests.load(Relaxed),
+            replies: self.counters.replies.load(Relaxed),
+            timeouts: self.counters.timeouts.load(Relaxed),
+            late_replies: self.counters.late_replies.load(Relaxed),
+            mismatched_replies: self.counters.mismatched_replies.load(Relaxed),
+            notifications: self.counters.notifications.load(Relaxed),
+            unclaimed_notifications: self.counters.unclaimed_notifications.load(Relaxed),
+            requests_received: self.counters.requests_received.load(Relaxed),
+            nomem_waits: self.counters.nomem_waits.load(Relaxed),
+            drops,
+        }
+    }
+}
+
+/// Lets other tasks run once.
+async fn yield_once() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if core::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,296 @@
+//! The VM's console at the Resource Manager, over `embedded-io` traits.
+//!
+//! Output goes out in requests of up to [`WRITE_SIZE`] bytes, each answered by RM; that is one reply and nine send hypercalls
+//! for 2 KiB. When RM is out of memory, because the owner does not drain, the writer waits and goes on. Input arrives
+//! as notifications, without flow control: [`ConsoleInput`] keeps up to [`INPUT_CAPACITY`] bytes, and counts what it drops.
+
+mod blocking;
+
+pub use blocking::BlockingConsole;
+
+use super::client::{ResourceManager, Timer};
+use super::error::RequestError;
+use super::notification::{Notification, NotificationHandler};
+use super::packet::content_of;
+use crate::hypercalls::Hypercalls;
+use alloc::sync::Arc;
+use core::convert::Infallible;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::time::Duration;
+use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
+use embassy_sync::pipe::Pipe;
+use embedded_io_async::{BufRead, ErrorType, Read, Write};
+use gunyah_abi::rm::notification::ConsoleChars;
+use gunyah_abi::rm::payload::ConsoleWriteHeader;
+use gunyah_abi::rm::{MessageId, RmError, SELF_VMID};
+
+/// Bytes of input that are kept until they are read.
+pub const INPUT_CAPACITY: usize = 1024;
+
+/// Bytes one write sends at most: what nine packets carry.
+pub const WRITE_SIZE: usize = content_of(9) - size_of::<ConsoleWriteHeader>();
+
+/// First wait after RM ran out of memory; it doubles each time.
+const NOMEM_FIRST_WAIT: Duration = Duration::from_millis(5);
+
+/// Longest such wait.
+const NOMEM_LONGEST_WAIT: Duration = Duration::from_millis(320);
+
+/// Such waits before a write gives up: some ten seconds.
+const NOMEM_WAITS: u32 = 36;
+
+/// What was typed and not yet read.
+pub struct ConsoleInput {
+    pipe: Pipe<CriticalSectionRawMutex, INPUT_CAPACITY>,
+    received: AtomicU64,
+    dropped: AtomicU64,
+    malformed: AtomicU64,
+}
+
+impl Default for ConsoleInput {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ConsoleInput {
+    /// Makes an empty one.
+    pub const fn new() -> Self {
+        Self {
+            pipe: Pipe::new(),
+            received: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            malformed: AtomicU64::new(0),
+        }
+    }
+
+    /// Bytes that arrived, dropped ones included.
+    pub fn received(&self) -> u64 {
+        self.received.load(Relaxed)
+    }
+
+    /// Bytes that were dropped because nobody had read the ones before.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
+    }
+
+    /// Notifications that were shorter than they said.
+    pub fn malformed(&self) -> u64 {
+        self.malformed.load(Relaxed)
+    }
+
+    fn put(&self, mut text: &[u8]) {
+        self.received.fetch_add(text.len() as u64, Relaxed);
+        while !text.is_empty() {
+            let Ok(taken) = self.pipe.try_write(text) else {
+                self.dropped.fetch_add(text.len() as u64, Relaxed);
+                return;
+            };
+            text = text.get(taken..).unwrap_or_default();
+        }
+    }
+}
+
+impl NotificationHandler for ConsoleInput {
+    fn notify(&self, notification: &Notification<'_>) -> bool {
+        if notification.id != MessageId::CONSOLE_CHARS {
+            return false;
+        }
+        match ConsoleChars::parse(notification.content) {
+            Some((SELF_VMID, text)) => self.put(text),
+            // From a VM we own; not our console.
+            Some(_) => return false,
+            None => {
+                self.malformed.fetch_add(1, Relaxed);
+            }
+        }
+        true
+    }
+}
+
+/// Reads the console. Two readers of one console each get a part of what is typed.
+pub struct ConsoleReader {
+    input: Arc<ConsoleInput>,
+    buffer: [u8; 64],
+    start: usize,
+    end: usize,
+}
+
+impl ConsoleReader {
+    /// Makes a reader of what `input` collects.
+    pub fn new(input: Arc<ConsoleInput>) -> Self {
+        Self { input, buffer: [0; 64], start: 0, end: 0 }
+    }
+
+    /// Where the input is collected, for its counters.
+    pub fn input(&self) -> &ConsoleInput {
+        &self.input
+    }
+}
+
+impl ErrorType for ConsoleReader {
+    type Error = Infallible;
+}
+
+impl BufRead for ConsoleReader {
+    async fn fill_buf(&mut self) -> Result<&[u8], Infallible> {
+        if self.start >= self.end {
+            self.end = self.input.pipe.read(&mut self.buffer).await;
+            self.start = 0;
+        }
+        Ok(self.buffer.get(self.start..self.end).unwrap_or_default())
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.start = self.end.min(self.start.saturating_add(amount));
+    }
+}
+
+impl Read for ConsoleReader {
+    async fn read(&mut self, target: &mut [u8]) -> Result<usize, Infallible> {
+        if target.is_empty() {
+            return Ok(0);
+        }
+        if self.start >= self.end {
+            return Ok(self.input.pipe.read(target).await);
+        }
+        let ready = self.fill_buf().await?;
+        let amount = ready.len().min(target.len());
+        for (to, from) in target.iter_mut().zip(ready) {
+            *to = *from;
+        }
+        self.consume(amount);
+        Ok(amount)
+    }
+}
+
+/// Writes the console. Writers may be copied; each write reaches the owner in one piece.
+pub struct ConsoleWriter<'a, H, T> {
+    rm: &'a ResourceManager<H, T>,
+}
+
+impl<H, T> Clone for ConsoleWriter<'_, H, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<H, T> Copy for ConsoleWriter<'_, H, T> {}
+
+impl<'a, H, T> ConsoleWriter<'a, H, T> {
+    /// Makes a writer to the caller's own console, which must be open when it is used.
+    pub const fn new(rm: &'a ResourceManager<H, T>) -> Self {
+        Self { rm }
+    }
+}
+
+impl<H, T> ErrorType for ConsoleWriter<'_, H, T> {
+    type Error = RequestError;
+}
+
+impl<H: Hypercalls, T: Timer> Write for ConsoleWriter<'_, H, T> {
+    /// Writes up to [`WRITE_SIZE`] bytes and waits for RM's answer; never gives `Ok(0)` for a non-empty `text`.
+    async fn write(&mut self, text: &[u8]) -> Result<usize, RequestError> {
+        if text.is_empty() {
+            return Ok(0);
+        }
+        let text = text.get(..WRITE_SIZE).unwrap_or(text);
+        let mut wait = NOMEM_FIRST_WAIT;
+        for _ in 0..NOMEM_WAITS {
+            match self.rm.print(text).await {
+                Err(RequestError::Refused { error: RmError::Nomem, .. }) => {
+                    self.rm.count_nomem_wait();
+                    self.rm.timer().sleep(wait).await;
+                    wait = (wait * 2).min(NOMEM_LONGEST_WAIT);
+                }
+                result => return result.map(|()| text.len()),
+            }
+        }
+        self.rm.print(text).await.map(|()| text.len())
+    }
+
+    /// Does nothing: RM has answered every write.
+    async fn flush(&mut self) -> Result<(), RequestError> {
+        Ok(())
+    }
+}
+
+/// The VM's own console: a reader and a writer.
+pub struct RmConsole<'a, H, T> {
+    reader: ConsoleReader,
+    writer: ConsoleWriter<'a, H, T>,
+}
+
+impl<'a, H: Hypercalls, T: Timer> RmConsole<'a, H, T> {
+    /// Makes the console and begins to collect input; to be done once for a client. [`Self::open`] follows.
+    pub fn new(rm: &'a ResourceManager<H, T>) -> Self {
+        let input = Arc::new(ConsoleInput::new());
+        rm.subscribe(input.clone());
+        Self { reader: ConsoleReader::new(input), writer: ConsoleWriter::new(rm) }
+    }
+
+    /// Opens the console at RM.
+    ///
+    /// # Errors
+    ///
+    /// `ARGUMENT_INVALID` from RM means that this VM has no console; else as [`ResourceManager::request`].
+    pub async fn open(&mut self) -> Result<(), RequestError> {
+        self.writer.rm.console_open(SELF_VMID).await
+    }
+
+    /// Closes the console at RM, as a VM does before it ends.
+    ///
+    /// # Errors
+    ///
+    /// As [`ResourceManager::request`].
+    pub async fn close(&mut self) -> Result<(), RequestError> {
+        self.writer.rm.console_close(SELF_VMID).await
+    }
+
+    /// Where the input is collected, for its counters.
+    pub fn input(&self) -> &ConsoleInput {
+        self.reader.input()
+    }
+
+    /// Separates reader and writer, for two tasks.
+    pub fn split(self) -> (ConsoleReader, ConsoleWriter<'a, H, T>) {
+        (self.reader, self.writer)
+    }
+
+    /// Uses the console outside tasks; see [`ResourceManager::block_on`] for what `idle` must do.
+    pub fn blocking<I: FnMut()>(&mut self, idle: I) -> BlockingConsole<'_, 'a, H, T, I> {
+        BlockingConsole::new(self, idle)
+    }
+}
+
+impl<H, T> ErrorType for RmConsole<'_, H, T> {
+    type Error = RequestError;
+}
+
+impl<H: Hypercalls, T: Timer> Read for RmConsole<'_, H, T> {
+    async fn read(&mut self, target: &mut [u8]) -> Result<usize, RequestError> {
+        let Ok(amount) = self.reader.read(target).await;
+        Ok(amount)
+    }
+}
+
+impl<H: Hypercalls, T: Timer> BufRead for RmConsole<'_, H, T> {
+    async fn fill_buf(&mut self) -> Result<&[u8], RequestError> {
+        let Ok(ready) = self.reader.fill_buf().await;
+        Ok(ready)
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.reader.consume(amount);
+    }
+}
+
+impl<H: Hypercalls, T: Timer> Write for RmConsole<'_, H, T> {
+    async fn write(&mut self, text: &[u8]) -> Result<usize, RequestError> {
+        self.writer.write(text).await
+    }
+
+    async fn flush(&mut self) -> Result<(), RequestError> {
+        self.writer.flush().await
+    }
+}

@@ -1,0 +1,224 @@
+//! Cutting messages into packets, and putting them together again.
+
+use alloc::vec::Vec;
+use gunyah_abi::rm::{
+    HEADER_SIZE, HeaderError, MAX_CONTENT, MAX_EXTRA_FRAGMENTS, MAX_PACKET_CONTENT,
+    MAX_PACKET_SIZE, MessageId, PacketHeader, PacketType, extra_fragments,
+};
+use zerocopy::IntoBytes;
+
+/// Cuts a message into packets. The content is a fixed part and a variable one, so that nobody needs to join them.
+#[derive(Debug)]
+pub struct Fragmenter<'a> {
+    header: PacketHeader,
+    parts: [&'a [u8]; 2],
+    finished: bool,
+}
+
+impl<'a> Fragmenter<'a> {
+    /// Begins a message; `None` if its content is over [`MAX_CONTENT`].
+    pub fn new(
+        kind: PacketType,
+        sequence: u16,
+        id: MessageId,
+        fixed: &'a [u8],
+        variable: &'a [u8],
+    ) -> Option<Self> {
+        let extra = extra_fragments(fixed.len().saturating_add(variable.len()))?;
+        Some(Self {
+            header: PacketHeader::new(kind, extra, sequence, id),
+            parts: [fixed, variable],
+            finished: false,
+        })
+    }
+
+    /// Writes the next packet and returns its size in bytes, `None` after the last.
+    pub fn next_packet(&mut self, packet: &mut [u8; MAX_PACKET_SIZE]) -> Option<usize> {
+        if self.finished {
+            return None;
+        }
+        let (header, mut room) = packet.split_at_mut(HEADER_SIZE);
+        header.copy_from_slice(self.header.as_bytes());
+        for part in &mut self.parts {
+            let (now, later) = part.split_at(part.len().min(room.len()));
+            let (target, rest) = room.split_at_mut(now.len());
+            target.copy_from_slice(now);
+            (*part, room) = (later, rest);
+        }
+        let size = MAX_PACKET_SIZE - room.len();
+        self.finished = self.parts.iter().all(|part| part.is_empty());
+        self.header.type_and_fragments &= !0b11;
+        Some(size)
+    }
+}
+
+/// A message, whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// Request, reply or notification.
+    pub kind: PacketType,
+    /// Sequence number.
+    pub sequence: u16,
+    /// Message id.
+    pub id: MessageId,
+    /// Everything after the headers.
+    pub content: &'a [u8],
+}
+
+/// Packets that were dropped, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DropCounts {
+    /// Shorter than a header.
+    pub short: u64,
+    /// Of another version of the protocol.
+    pub version: u64,
+    /// With another header size.
+    pub header_size: u64,
+    /// Continuation of a message that never began.
+    pub orphan: u64,
+    /// Continuation with another sequence number, id or fragment count than the message under way.
+    pub out_of_sequence: u64,
+    /// Incomplete message discarded because another began.
+    pub interrupted: u64,
+    /// More fragments or content than the protocol allows.
+    pub too_long: u64,
+    /// No memory to keep a fragment.
+    pub no_memory: u64,
+}
+
+impl DropCounts {
+    /// Returns the sum of all reasons.
+    pub fn total(&self) -> u64 {
+        self.short
+            + self.version
+            + self.header_size
+            + self.orphan
+            + self.out_of_sequence
+            + self.interrupted
+            + self.too_long
+            + self.no_memory
+    }
+}
+
+/// Puts packets together. A message of one packet is passed on without copying.
+#[derive(Debug, Default)]
+pub struct Reassembler {
+    /// The first packet's header while a message is incomplete.
+    first: Option<PacketHeader>,
+    /// Continuations still to come.
+    missing: u8,
+    content: Vec<u8>,
+    drops: DropCounts,
+}
+
+impl Reassembler {
+    /// Makes one with no message under way.
+    pub const fn new() -> Self {
+        Self {
+            first: None,
+            missing: 0,
+            content: Vec::new(),
+            drops: DropCounts {
+                short: 0,
+                version: 0,
+                header_size: 0,
+                orphan: 0,
+                out_of_sequence: 0,
+                interrupted: 0,
+                too_long: 0,
+                no_memory: 0,
+            },
+        }
+    }
+
+    /// Takes a packet and returns the message it completes, if it does. A packet that does not fit is dropped and counted.
+    pub fn push<'a>(&'a mut self, packet: &'a [u8]) -> Option<Message<'a>> {
+        let (header, content) = match PacketHeader::parse(packet) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                *match error {
+                    HeaderError::Short(_) => &mut self.drops.short,
+                    HeaderError::Version(_) => &mut self.drops.version,
+                    HeaderError::HeaderWords(_) => &mut self.drops.header_size,
+                } += 1;
+                return None;
+            }
+        };
+        if header.packet_type() == PacketType::Continuation {
+            return self.continuation(header, content);
+        }
+        if self.first.take().is_some() {
+            self.drops.interrupted += 1;
+        }
+        if header.extra_fragments() > MAX_EXTRA_FRAGMENTS || content.len() > MAX_CONTENT {
+            self.drops.too_long += 1;
+            return None;
+        }
+        if header.extra_fragments() == 0 {
+            return Some(message(header, content));
+        }
+        self.content.clear();
+        if self.append(content) {
+            self.first = Some(*header);
+            self.missing = header.extra_fragments();
+        }
+        None
+    }
+
+    fn continuation(&mut self, header: &PacketHeader, content: &[u8]) -> Option<Message<'_>> {
+        let Some(first) = self.first else {
+            self.drops.orphan += 1;
+            return None;
+        };
+        if header.sequence != first.sequence
+            || header.id != first.id
+            || header.extra_fragments() != first.extra_fragments()
+        {
+            self.drops.out_of_sequence += 1;
+            return None;
+        }
+        if !self.append(content) {
+            self.first = None;
+            return None;
+        }
+        self.missing = self.missing.saturating_sub(1);
+        if self.missing > 0 {
+            return None;
+        }
+        self.first = None;
+        Some(message(&first, &self.content))
+    }
+
+    /// Keeps a fragment's content, or counts why not.
+    fn append(&mut self, content: &[u8]) -> bool {
+        if self.content.len() + content.len() > MAX_CONTENT {
+            self.drops.too_long += 1;
+            return false;
+        }
+        if self.content.try_reserve(content.len()).is_err() {
+            self.drops.no_memory += 1;
+            return false;
+        }
+        self.content.extend_from_slice(content);
+        true
+    }
+
+    /// What was dropped so far.
+    pub fn drops(&self) -> DropCounts {
+        self.drops
+    }
+}
+
+fn message<'a>(header: &PacketHeader, content: &'a [u8]) -> Message<'a> {
+    Message {
+        kind: header.packet_type(),
+        sequence: header.sequence.get(),
+        id: header.message_id(),
+        content,
+    }
+}
+
+/// Bytes of content that `packets` packets carry.
+pub const fn content_of(packets: usize) -> usize {
+    packets * MAX_PACKET_CONTENT
+}
