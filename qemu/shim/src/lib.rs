@@ -5,8 +5,14 @@ extern crate alloc;
 
 #[cfg(test)]
 mod fake;
+pub mod firmware;
+pub mod hypercall;
+pub mod machine;
 pub mod machine_file;
 pub mod object;
+pub mod peer;
+pub mod random;
+pub mod rm;
 pub mod seam;
 pub mod vgic;
 pub mod vm;

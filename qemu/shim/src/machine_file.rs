@@ -182,10 +182,7 @@ impl MachineFile {
     /// A machine of one VM with default options.
     #[must_use]
     pub fn of(vm: VmConfig) -> Self {
-        Self {
-            options: Options::default(),
-            vms: alloc::vec![vm],
-        }
+        Self { options: Options::default(), vms: alloc::vec![vm] }
     }
 }
 

@@ -61,15 +61,8 @@ impl Vcpu {
     /// vCPU number `index` when its VM starts: the first is on.
     #[must_use]
     pub fn at_start(index: usize) -> Self {
-        let power = if index == 0 {
-            PowerState::On
-        } else {
-            PowerState::Off
-        };
-        Self {
-            power,
-            entropy_calls: Vec::new(),
-        }
+        let power = if index == 0 { PowerState::On } else { PowerState::Off };
+        Self { power, entropy_calls: Vec::new() }
     }
 }
 
@@ -115,10 +108,7 @@ impl fmt::Display for VmEnd {
             Self::Off => f.write_str("SYSTEM_OFF"),
             Self::Reset => f.write_str("SYSTEM_RESET"),
             Self::Reset2 { reset_type, cookie } => {
-                write!(
-                    f,
-                    "SYSTEM_RESET2 (type {reset_type:#x}, cookie {cookie:#x})"
-                )
+                write!(f, "SYSTEM_RESET2 (type {reset_type:#x}, cookie {cookie:#x})")
             }
             Self::Exit { flags, code } => write!(f, "VM_EXIT (code {code}, flags {flags:#x})"),
         }

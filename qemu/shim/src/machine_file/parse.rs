@@ -86,11 +86,9 @@ impl Fields {
         match self.take(key)? {
             None => Ok(false),
             Some(None) => Ok(true),
-            Some(Some(value)) => Err(Problem::Value {
-                key,
-                value,
-                wanted: "expected: the key stands alone",
-            }),
+            Some(Some(value)) => {
+                Err(Problem::Value { key, value, wanted: "expected: the key stands alone" })
+            }
         }
     }
 
@@ -111,8 +109,7 @@ impl Fields {
     }
 
     fn text(&mut self, key: &'static str) -> Result<String, Problem> {
-        self.optional(key, "a text", |text| Some(text.to_owned()))?
-            .ok_or(Problem::Missing(key))
+        self.optional(key, "a text", |text| Some(text.to_owned()))?.ok_or(Problem::Missing(key))
     }
 
     fn number<T: TryFrom<u64>>(&mut self, key: &'static str) -> Result<T, Problem> {
@@ -120,9 +117,7 @@ impl Fields {
     }
 
     fn number_or<T: TryFrom<u64>>(&mut self, key: &'static str) -> Result<Option<T>, Problem> {
-        self.optional(key, "a number that fits", |text| {
-            words::number(text)?.try_into().ok()
-        })
+        self.optional(key, "a number that fits", |text| words::number(text)?.try_into().ok())
     }
 
     fn finish(self) -> Result<(), Problem> {
@@ -149,10 +144,8 @@ pub(super) fn parse(text: &str) -> Result<MachineFile, MachineFileError> {
         }
     }
     for (number, line) in lines {
-        parse_line(&mut file, line).map_err(|problem| MachineFileError {
-            line: number,
-            problem,
-        })?;
+        parse_line(&mut file, line)
+            .map_err(|problem| MachineFileError { line: number, problem })?;
     }
     Ok(file)
 }
@@ -214,9 +207,7 @@ fn parse_line(file: &mut MachineFile, line: &str) -> Result<(), Problem> {
 }
 
 fn vm<'a>(file: &'a mut MachineFile, kind: &str) -> Result<&'a mut VmConfig, Problem> {
-    file.vms
-        .last_mut()
-        .ok_or_else(|| Problem::NoVm(kind.to_owned()))
+    file.vms.last_mut().ok_or_else(|| Problem::NoVm(kind.to_owned()))
 }
 
 fn options(fields: &mut Fields) -> Result<Options, Problem> {

@@ -122,42 +122,27 @@ fn the_smallest_file_has_the_defaults() {
 fn errors_name_line_and_key() {
     for (line, message) in [
         ("doorbell label=7 peer=3 cap=2", "key `intid` is missing"),
-        (
-            "doorbell label=x peer=3 cap=2 intid=1",
-            "key `label`: `x` is not a number that fits",
-        ),
+        ("doorbell label=x peer=3 cap=2 intid=1", "key `label`: `x` is not a number that fits"),
         (
             "doorbell label=1 peer=65536 cap=2 intid=1",
             "key `peer`: `65536` is not a number that fits",
         ),
-        (
-            "doorbell label=7 peer=3 cap=2 intid=1 colour=red",
-            "unknown key `colour`",
-        ),
-        (
-            "doorbell label=7 label=8 peer=3 cap=2 intid=1",
-            "key `label` is given twice",
-        ),
+        ("doorbell label=7 peer=3 cap=2 intid=1 colour=red", "unknown key `colour`"),
+        ("doorbell label=7 label=8 peer=3 cap=2 intid=1", "key `label` is given twice"),
         ("bell label=7", "unknown kind `bell`"),
         ("load what=\"image", "a quote is not closed"),
         (
             "options identify=1,2,3",
             "key `identify`: `1,2,3` is not four numbers with commas between",
         ),
-        (
-            "options no-reboot=1",
-            "key `no-reboot`: `1` is not expected: the key stands alone",
-        ),
+        ("options no-reboot=1", "key `no-reboot`: `1` is not expected: the key stands alone"),
     ] {
         let error = MachineFile::parse(&alloc::format!("{SMALLEST}# a comment\n{line}\n"));
         let message = alloc::format!("machine file line 4: {message}");
         assert_eq!(error.unwrap_err().to_string(), message);
     }
     let early = MachineFile::parse("billy-machine 1\nscript ring 7 1").unwrap_err();
-    assert_eq!(
-        early.to_string(),
-        "machine file line 2: `script` comes before the first `vm`"
-    );
+    assert_eq!(early.to_string(), "machine file line 2: `script` comes before the first `vm`");
     let empty = MachineFile::parse("").unwrap_err();
     assert_eq!(empty.problem, Problem::Version);
 }

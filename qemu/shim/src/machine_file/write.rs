@@ -56,11 +56,7 @@ impl Display for VmConfig {
             writeln!(f, "rm {queues}")?;
         }
         for pair in &self.queue_pairs {
-            write!(
-                f,
-                "queue-pair label={:#x} peer={:#x}",
-                pair.label, pair.peer
-            )?;
+            write!(f, "queue-pair label={:#x} peer={:#x}", pair.label, pair.peer)?;
             writeln!(f, " {}", pair.queues)?;
         }
         for bell in &self.doorbells {
@@ -70,14 +66,8 @@ impl Display for VmConfig {
         for source in &self.sources {
             write!(f, "doorbell-source label={:#x}", source.label)?;
             write!(f, " peer={:#x} cap={:#x}", source.peer, source.cap)?;
-            f.write_str(if source.can_clear {
-                " can-clear\n"
-            } else {
-                "\n"
-            })?;
+            f.write_str(if source.can_clear { " can-clear\n" } else { "\n" })?;
         }
-        self.script
-            .iter()
-            .try_for_each(|line| writeln!(f, "script {line}"))
+        self.script.iter().try_for_each(|line| writeln!(f, "script {line}"))
     }
 }

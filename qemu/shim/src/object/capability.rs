@@ -146,21 +146,12 @@ mod tests {
         let table = table([0, 1]);
         let find = |id, wanted, rights| table.find(id, wanted, rights);
         let queue = ObjectType::MessageQueue;
-        assert_eq!(
-            find(0, queue, Rights::SEND),
-            Ok(Object::Queue(QueueIndex(0)))
-        );
+        assert_eq!(find(0, queue, Rights::SEND), Ok(Object::Queue(QueueIndex(0))));
         assert_eq!(find(64, queue, Rights::SEND), Err(LookupError::Undecodable));
         assert_eq!(find(63, queue, Rights::SEND), Err(LookupError::Null));
         assert_eq!(find(1, queue, Rights::SEND), Err(LookupError::WrongType));
-        assert_eq!(
-            find(0, queue, Rights::RECEIVE),
-            Err(LookupError::InsufficientRights)
-        );
-        assert_eq!(
-            find(0, ObjectType::Other, Rights::empty()),
-            Err(LookupError::WrongType)
-        );
+        assert_eq!(find(0, queue, Rights::RECEIVE), Err(LookupError::InsufficientRights));
+        assert_eq!(find(0, ObjectType::Other, Rights::empty()), Err(LookupError::WrongType));
     }
 
     #[test]

@@ -23,13 +23,7 @@ impl Doorbell {
     /// A doorbell with no flag set and every flag enabled.
     #[must_use]
     pub fn new(virq: Option<Virq>) -> Self {
-        Self {
-            virq,
-            flags: 0,
-            enable: u64::MAX,
-            acknowledge: 0,
-            sends: 0,
-        }
+        Self { virq, flags: 0, enable: u64::MAX, acknowledge: 0, sends: 0 }
     }
 
     /// Sets flags and raises the interrupt; returns the flags before.
@@ -151,10 +145,7 @@ mod tests {
         assert!(!bell.is_pending());
         bell.mask(0x2, 0, &mut signals);
         bell.mask(0x3, 0, &mut signals);
-        assert_eq!(
-            signals.take(),
-            [Signal::Assert(962), Signal::Clear(962), Signal::Assert(962)]
-        );
+        assert_eq!(signals.take(), [Signal::Assert(962), Signal::Clear(962), Signal::Assert(962)]);
         assert_eq!(bell.flags(), 3);
     }
 

@@ -34,7 +34,7 @@ pub enum NotEmptyThreshold {
     /// The queue's depth; not evaluated at once.
     Depth,
     /// That many messages.
-    Messages(u64),
+    Messages(u32),
 }
 
 /// A message queue.
@@ -209,7 +209,7 @@ impl MessageQueue {
     /// The threshold is not below the depth.
     pub fn configure_send(
         &mut self,
-        threshold: Option<u64>,
+        threshold: Option<u32>,
         interrupts: &mut dyn VirtualInterrupts,
     ) -> Result<(), ThresholdOutOfRange> {
         if let Some(threshold) = threshold {

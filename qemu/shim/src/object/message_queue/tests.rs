@@ -115,7 +115,7 @@ fn configuring_evaluates_the_send_side_again() {
 fn configuring_evaluates_the_receive_side_again_except_for_the_depth_form() {
     let (mut queue, mut signals) = queue(4);
     let configure = MessageQueue::configure_receive;
-    for threshold in [0, 5, u64::MAX - 5] {
+    for threshold in [0, 5, u32::MAX - 5] {
         let threshold = NotEmptyThreshold::Messages(threshold);
         let refused = configure(&mut queue, threshold, &mut signals);
         assert_eq!(refused, Err(ThresholdOutOfRange));

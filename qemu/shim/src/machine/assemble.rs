@@ -1,0 +1,251 @@
+//! Makes a machine of a machine file.
+
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use gunyah_abi::rm::payload::HypResource;
+use gunyah_abi::rm::{MAX_PACKET_SIZE, ResourceType, VmState};
+
+use super::Machine;
+use crate::machine_file::{MachineFile, QueuePair, VmConfig};
+use crate::object::capability::{CapabilityTable, Object, Rights};
+use crate::object::doorbell::Doorbell;
+use crate::object::message_queue::MessageQueue;
+use crate::object::{Objects, QueueIndex};
+use crate::peer::Peer;
+use crate::peer::script::{Script, ScriptError};
+use crate::random::Random;
+use crate::rm::{LinkConfig, ResourceManager};
+use crate::seam::Virq;
+use crate::vm::{Vcpu, Vm, VmIndex};
+
+/// Largest number of vCPUs in a VM.
+const MAX_VCPUS: u16 = 8;
+
+/// INTIDs of shared peripheral interrupts.
+const SPIS: core::ops::Range<u32> = 32..1020;
+
+/// Why a machine file gives no machine.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MachineError {
+    /// There is no VM.
+    #[error("the machine has no VM")]
+    NoVm,
+    /// Two VMs have the same VMID.
+    #[error("VMID {0:#x} is given to two VMs")]
+    SameVmid(u16),
+    /// The number of vCPUs is out of range.
+    #[error("VM {vm}: {vcpus} vCPUs, not 1 to 8")]
+    Vcpus {
+        /// The VM's name.
+        vm: String,
+        /// As given.
+        vcpus: u16,
+    },
+    /// A capability id is reserved or given twice.
+    #[error("VM {vm}: capability {cap:#x} is reserved or given twice")]
+    Capability {
+        /// The VM's name.
+        vm: String,
+        /// The id.
+        cap: u64,
+    },
+    /// An INTID is not that of an SPI, or given twice.
+    #[error("VM {vm}: INTID {intid} is no SPI or given twice")]
+    Intid {
+        /// The VM's name.
+        vm: String,
+        /// The INTID.
+        intid: u32,
+    },
+    /// The sizes of a queue are out of range.
+    #[error("VM {vm}: a queue of {depth} messages of {size} bytes")]
+    Queue {
+        /// The VM's name.
+        vm: String,
+        /// Messages.
+        depth: u16,
+        /// Bytes of the longest message.
+        size: u16,
+    },
+    /// The peer's script makes no sense.
+    #[error(transparent)]
+    Script(#[from] ScriptError),
+}
+
+impl Machine {
+    /// Makes the machine, with its VMs ready to start.
+    ///
+    /// # Errors
+    ///
+    /// What in the file contradicts itself or Gunyah's limits.
+    pub fn new(file: &MachineFile) -> Result<Self, MachineError> {
+        let mut machine = Self {
+            vms: Vec::new(),
+            objects: Objects::default(),
+            rm: ResourceManager::default(),
+            peers: Vec::new(),
+            options: file.options.clone(),
+            trace_flags: 0,
+            random: Random::new(file.options.seed),
+        };
+        let mut vmids = BTreeSet::new();
+        for config in &file.vms {
+            if !vmids.insert(config.vmid) {
+                return Err(MachineError::SameVmid(config.vmid));
+            }
+            machine.add(config)?;
+        }
+        if machine.vms.is_empty() {
+            return Err(MachineError::NoVm);
+        }
+        Ok(machine)
+    }
+
+    fn add(&mut self, config: &VmConfig) -> Result<(), MachineError> {
+        if !(1..=MAX_VCPUS).contains(&config.vcpus) {
+            return Err(MachineError::Vcpus { vm: config.name.clone(), vcpus: config.vcpus });
+        }
+        let vm = VmIndex(self.vms.len());
+        let script = Script::parse(config.script.iter().map(String::as_str))?;
+        let mut builder = Builder {
+            vm,
+            name: &config.name,
+            objects: &mut self.objects,
+            capabilities: CapabilityTable::default(),
+            intids: BTreeSet::new(),
+        };
+        let mut peer = Peer::new(vm, script);
+        let mut resources = Vec::new();
+        let rm_queues =
+            config.resource_manager.as_ref().map(|pair| builder.rm_queues(pair)).transpose()?;
+        for bell in &config.doorbells {
+            let doorbell = Doorbell::new(Some(builder.virq(bell.intid)?));
+            let doorbell = builder.objects.add_doorbell(doorbell);
+            builder.grant(bell.cap, Object::Doorbell(doorbell), Rights::RECEIVE)?;
+            peer.add_doorbell(bell.label, doorbell);
+            let kind = ResourceType::Doorbell;
+            let virq = Some(bell.intid);
+            resources.push(resource(kind, bell.peer, bell.label, bell.cap, virq));
+        }
+        for source in &config.sources {
+            let doorbell = builder.objects.add_doorbell(Doorbell::default());
+            let rights = match source.can_clear {
+                true => Rights::SEND | Rights::RECEIVE,
+                false => Rights::SEND,
+            };
+            builder.grant(source.cap, Object::Doorbell(doorbell), rights)?;
+            peer.add_source(source.label, doorbell);
+            let kind = ResourceType::DoorbellSource;
+            resources.push(resource(kind, source.peer, source.label, source.cap, None));
+        }
+        for pair in &config.queue_pairs {
+            let (from_guest, to_guest) = builder.queues(&pair.queues)?;
+            peer.add_queues(pair.label, from_guest, to_guest);
+            let (tx, rx) = (&pair.queues.tx_cap, &pair.queues.rx_cap);
+            let (tx_virq, rx_virq) = (pair.queues.tx_intid, pair.queues.rx_intid);
+            for (kind, cap, virq) in [
+                (ResourceType::MessageQueueSend, tx, tx_virq),
+                (ResourceType::MessageQueueReceive, rx, rx_virq),
+            ] {
+                resources.push(resource(kind, pair.peer, pair.label, *cap, Some(virq)));
+            }
+        }
+        let capabilities = builder.capabilities;
+        if let Some((requests, answers)) = rm_queues {
+            self.rm.attach(LinkConfig {
+                vm,
+                requests,
+                answers,
+                console: !self.options.hide_rm_console,
+                resources,
+            });
+        }
+        self.vms.push(Vm {
+            vmid: config.vmid,
+            owner: config.owner,
+            name: config.name.clone(),
+            state: VmState::Running,
+            vcpus: (0..usize::from(config.vcpus)).map(Vcpu::at_start).collect(),
+            capabilities,
+        });
+        peer.guest_starts(&mut self.rm);
+        self.peers.push(peer);
+        Ok(())
+    }
+}
+
+fn resource(
+    kind: ResourceType,
+    partner: u16,
+    label: u32,
+    cap: u64,
+    virq: Option<u32>,
+) -> HypResource {
+    HypResource {
+        kind: kind.code(),
+        partner_vmid: partner.into(),
+        label: label.into(),
+        cap_low: (cap as u32).into(),
+        cap_high: ((cap >> 32) as u32).into(),
+        virq: virq.unwrap_or(HypResource::NO_VIRQ).into(),
+        ..HypResource::default()
+    }
+}
+
+/// Makes the objects of one VM.
+struct Builder<'a> {
+    vm: VmIndex,
+    name: &'a str,
+    objects: &'a mut Objects,
+    capabilities: CapabilityTable,
+    intids: BTreeSet<u32>,
+}
+
+impl Builder<'_> {
+    fn grant(&mut self, cap: u64, object: Object, rights: Rights) -> Result<(), MachineError> {
+        if self.capabilities.insert(cap, object, rights) {
+            return Ok(());
+        }
+        Err(MachineError::Capability { vm: self.name.into(), cap })
+    }
+
+    fn virq(&mut self, intid: u32) -> Result<Virq, MachineError> {
+        if SPIS.contains(&intid) && self.intids.insert(intid) {
+            return Ok(Virq { vm: self.vm, intid });
+        }
+        Err(MachineError::Intid { vm: self.name.into(), intid })
+    }
+
+    /// The queues of a pair: from the VM, to the VM.
+    fn queues(&mut self, pair: &QueuePair) -> Result<(QueueIndex, QueueIndex), MachineError> {
+        let (tx_virq, rx_virq) = (self.virq(pair.tx_intid)?, self.virq(pair.rx_intid)?);
+        let queue = || {
+            MessageQueue::new(pair.depth, pair.size).ok_or_else(|| MachineError::Queue {
+                vm: self.name.into(),
+                depth: pair.depth,
+                size: pair.size,
+            })
+        };
+        let (mut from_vm, mut to_vm) = (queue()?, queue()?);
+        from_vm.tx_virq = Some(tx_virq);
+        to_vm.rx_virq = Some(rx_virq);
+        let (from_vm, to_vm) = (self.objects.add_queue(from_vm), self.objects.add_queue(to_vm));
+        self.grant(pair.tx_cap, Object::Queue(from_vm), Rights::SEND)?;
+        self.grant(pair.rx_cap, Object::Queue(to_vm), Rights::RECEIVE)?;
+        Ok((from_vm, to_vm))
+    }
+
+    /// The queues to the Resource Manager, which must hold its packets.
+    fn rm_queues(&mut self, pair: &QueuePair) -> Result<(QueueIndex, QueueIndex), MachineError> {
+        if usize::from(pair.size) < MAX_PACKET_SIZE {
+            return Err(MachineError::Queue {
+                vm: self.name.into(),
+                depth: pair.depth,
+                size: pair.size,
+            });
+        }
+        self.queues(pair)
+    }
+}

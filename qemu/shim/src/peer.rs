@@ -1,0 +1,224 @@
+//! The VM at the other end: console owner, doorbell partner and queue partner of one guest.
+//!
+//! Left alone, the peer connects the guest's console with the serial line, answers each doorbell once with the flags as
+//! received, and each message once with the prefix `re:`. It starts nothing by itself; a script makes it ring, send, type
+//! and misbehave ([`script`] is the language, `play` plays it).
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::object::{DoorbellIndex, Objects, QueueIndex};
+use crate::rm::ResourceManager;
+use crate::seam::{Console, VirtualInterrupts};
+use crate::vm::{VmEnd, VmIndex};
+
+mod partner;
+mod play;
+pub mod script;
+mod transcript;
+
+use play::Player;
+pub use play::ScriptFailure;
+use script::Script;
+use transcript::Transcript;
+
+/// Bytes that the peer types in one console message; RM takes more, but then it fragments.
+const CHUNK: usize = 228;
+
+/// Messages that may wait in RM for the guest while the peer still types.
+const TYPE_AHEAD: usize = 4;
+
+/// Bytes of received messages kept for the script to look at.
+const KEPT_MESSAGES: usize = 256 * 1024;
+
+/// What begins a message that is itself an answer.
+const ANSWER_PREFIX: &[u8] = b"re:";
+
+/// The two doorbells of one label, named from the guest's side.
+#[derive(Debug, Default)]
+struct Bells {
+    label: u32,
+    rung_by_guest: Option<DoorbellIndex>,
+    rung_by_peer: Option<DoorbellIndex>,
+    sends_seen: u64,
+}
+
+/// The two queues of one label, named from the guest's side.
+#[derive(Debug)]
+struct Queues {
+    label: u32,
+    from_guest: QueueIndex,
+    to_guest: QueueIndex,
+    unsent_answer: Option<Vec<u8>>,
+}
+
+/// The peer of one guest.
+#[derive(Debug)]
+pub struct Peer {
+    vm: VmIndex,
+    bells: Vec<Bells>,
+    queues: Vec<Queues>,
+    silent: bool,
+    opens_console: bool,
+    typed: VecDeque<u8>,
+    transcript: Transcript,
+    bells_heard: u64,
+    messages_heard: u64,
+    messages: VecDeque<(u32, Vec<u8>)>,
+    message_bytes: usize,
+    end: Option<VmEnd>,
+    player: Player,
+}
+
+/// What the peer works with while it runs.
+pub struct Surroundings<'a> {
+    /// The machine's objects.
+    pub objects: &'a mut Objects,
+    /// The Resource Manager, whose client the peer is as console owner.
+    pub rm: &'a mut ResourceManager,
+    /// The virtual GICs.
+    pub interrupts: &'a mut dyn VirtualInterrupts,
+    /// The serial line.
+    pub console: &'a mut dyn Console,
+    /// Nanoseconds since the machine started.
+    pub now: u64,
+}
+
+/// What the script asks of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// `stop`: the run ends well here.
+    Stop,
+    /// A step failed.
+    Failure(ScriptFailure),
+}
+
+impl Peer {
+    /// The peer of `vm`, with nothing to share yet.
+    #[must_use]
+    pub fn new(vm: VmIndex, script: Script) -> Self {
+        Self {
+            vm,
+            bells: Vec::new(),
+            queues: Vec::new(),
+            silent: false,
+            opens_console: script.opens_console(),
+            typed: VecDeque::new(),
+            transcript: Transcript::default(),
+            bells_heard: 0,
+            messages_heard: 0,
+            messages: VecDeque::new(),
+            message_bytes: 0,
+            end: None,
+            player: Player::new(script),
+        }
+    }
+
+    /// Shares a doorbell that the guest receives.
+    pub fn add_doorbell(&mut self, label: u32, doorbell: DoorbellIndex) {
+        let free = |bells: &Bells| bells.rung_by_peer.is_none();
+        self.bells_for(label, free).rung_by_peer = Some(doorbell);
+    }
+
+    /// Shares a doorbell that the guest rings.
+    pub fn add_source(&mut self, label: u32, doorbell: DoorbellIndex) {
+        let free = |bells: &Bells| bells.rung_by_guest.is_none();
+        self.bells_for(label, free).rung_by_guest = Some(doorbell);
+    }
+
+    fn bells_for(&mut self, label: u32, free: impl Fn(&Bells) -> bool) -> &mut Bells {
+        let found = self.bells.iter().position(|b| b.label == label && free(b));
+        let index = found.unwrap_or_else(|| {
+            self.bells.push(Bells { label, ..Bells::default() });
+            self.bells.len() - 1
+        });
+        &mut self.bells[index]
+    }
+
+    /// Shares a queue pair.
+    pub fn add_queues(&mut self, label: u32, from_guest: QueueIndex, to_guest: QueueIndex) {
+        self.queues.push(Queues { label, from_guest, to_guest, unsent_answer: None });
+    }
+
+    /// The guest is about to start, or to start again: opens its console unless the script does that.
+    pub fn guest_starts(&mut self, rm: &mut ResourceManager) {
+        for queues in &mut self.queues {
+            queues.unsent_answer = None;
+        }
+        self.end = None;
+        if self.opens_console
+            && let Err(error) = rm.owner_open(self.vm, true)
+        {
+            log::debug!("peer: RM refused CONSOLE_OPEN: {error}");
+        }
+    }
+
+    /// The guest's console printed `bytes`.
+    pub fn console_chars(&mut self, bytes: &[u8], console: &mut dyn Console) {
+        console.write(bytes);
+        self.transcript.extend(bytes);
+    }
+
+    /// Does all that can be done now: answers, plays the script, types.
+    pub fn run(&mut self, surroundings: &mut Surroundings<'_>) -> Option<Verdict> {
+        self.answer_bells(surroundings);
+        self.answer_messages(surroundings);
+        let verdict = play::play(self, surroundings);
+        self.type_ahead(surroundings);
+        verdict
+    }
+
+    /// The guest ended; returns the script's step that had still to come, if there is one.
+    pub fn guest_ended(
+        &mut self,
+        end: VmEnd,
+        surroundings: &mut Surroundings<'_>,
+    ) -> Option<Verdict> {
+        self.end = Some(end);
+        play::play(self, surroundings)
+    }
+
+    /// The step that the script has not finished, displayed, if any.
+    #[must_use]
+    pub fn unfinished(&self) -> Option<String> {
+        self.player.unfinished()
+    }
+
+    /// Nanoseconds since the start of the machine at which the script has something to do even if nothing happens.
+    #[must_use]
+    pub fn deadline(&self) -> Option<u64> {
+        self.player.deadline()
+    }
+
+    /// Types what the script or the serial line has, as long as the guest keeps up.
+    fn type_ahead(&mut self, surroundings: &mut Surroundings<'_>) {
+        let mut chunk = [0; CHUNK];
+        while surroundings.rm.is_console_open(self.vm)
+            && surroundings.rm.backlog(self.vm) < TYPE_AHEAD
+        {
+            let count = if self.typed.is_empty() {
+                surroundings.console.read(&mut chunk)
+            } else {
+                let count = self.typed.len().min(CHUNK);
+                let typed = self.typed.drain(..count);
+                chunk.iter_mut().zip(typed).for_each(|(to, from)| *to = from);
+                count
+            };
+            let Some(bytes) = chunk.get(..count).filter(|bytes| !bytes.is_empty()) else {
+                return;
+            };
+            self.write_console(bytes, surroundings);
+        }
+    }
+
+    fn write_console(&mut self, bytes: &[u8], surroundings: &mut Surroundings<'_>) {
+        let Surroundings { rm, objects, interrupts, .. } = surroundings;
+        if let Err(error) = rm.owner_write(self.vm, bytes, objects, *interrupts) {
+            log::debug!("peer: RM refused CONSOLE_WRITE: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

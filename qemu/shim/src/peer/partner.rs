@@ -1,0 +1,87 @@
+//! What the peer does unasked: it answers doorbells and messages, once each.
+
+use alloc::vec::Vec;
+
+use super::{ANSWER_PREFIX, KEPT_MESSAGES, Peer, Surroundings};
+
+impl Peer {
+    /// Receives the guest's doorbells; answers each with the flags as received.
+    pub(super) fn answer_bells(&mut self, surroundings: &mut Surroundings<'_>) {
+        for bells in &mut self.bells {
+            let Some(index) = bells.rung_by_guest else {
+                continue;
+            };
+            let doorbell = surroundings.objects.doorbell(index);
+            let sends = doorbell.sends();
+            if sends == bells.sends_seen {
+                continue;
+            }
+            self.bells_heard += sends - bells.sends_seen;
+            bells.sends_seen = sends;
+            let flags = doorbell.receive(u64::MAX);
+            log::debug!("peer: doorbell {} rung with {flags:#x}", bells.label);
+            if let Some(index) = bells.rung_by_peer.filter(|_| !self.silent) {
+                let doorbell = surroundings.objects.doorbell(index);
+                doorbell.send(flags, surroundings.interrupts);
+            }
+        }
+    }
+
+    /// Receives the guest's messages; sends each back with a prefix. No message is taken while an answer waits for room.
+    pub(super) fn answer_messages(&mut self, surroundings: &mut Surroundings<'_>) {
+        for index in 0..self.queues.len() {
+            while self.send_answer(index, surroundings) {
+                let queues = &self.queues[index];
+                let (label, queue) = (queues.label, queues.from_guest);
+                let queue = surroundings.objects.queue(queue);
+                let Some(message) = queue.receive_bytes(surroundings.interrupts) else {
+                    break;
+                };
+                if !self.silent && !message.starts_with(ANSWER_PREFIX) {
+                    let answer = [ANSWER_PREFIX, &message].concat();
+                    self.queues[index].unsent_answer = Some(answer);
+                }
+                self.keep(label, message);
+            }
+        }
+    }
+
+    /// Whether no answer waits any more on that queue.
+    fn send_answer(&mut self, index: usize, surroundings: &mut Surroundings<'_>) -> bool {
+        let queues = &mut self.queues[index];
+        let Some(answer) = &queues.unsent_answer else {
+            return true;
+        };
+        let queue = surroundings.objects.queue(queues.to_guest);
+        if queue.is_full() {
+            return false;
+        }
+        let length = answer.len().min(usize::from(queue.max_size()));
+        let sent = queue.send_bytes(&answer[..length], surroundings.interrupts);
+        log::trace!("peer: answer of {length} bytes: {sent:?}");
+        queues.unsent_answer = None;
+        true
+    }
+
+    /// Counts a received message and keeps it for the script; the oldest kept ones make room.
+    fn keep(&mut self, label: u32, message: Vec<u8>) {
+        self.messages_heard += 1;
+        self.message_bytes += message.len();
+        self.messages.push_back((label, message));
+        while self.message_bytes > KEPT_MESSAGES {
+            match self.messages.pop_front() {
+                Some((_, oldest)) => self.message_bytes -= oldest.len(),
+                None => break,
+            }
+        }
+    }
+
+    /// Takes the oldest kept message of a label.
+    pub(super) fn take_message(&mut self, label: u32) -> Option<Vec<u8>> {
+        let of_label = |(found, _): &(u32, Vec<u8>)| *found == label;
+        let place = self.messages.iter().position(of_label)?;
+        let (_, message) = self.messages.remove(place)?;
+        self.message_bytes -= message.len();
+        Some(message)
+    }
+}

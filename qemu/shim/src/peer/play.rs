@@ -1,0 +1,318 @@
+//! Plays the script: as many steps as can be done now.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use gunyah_abi::rm::RmError;
+
+use super::script::{Condition, ExitKind, Script, Step, Verb};
+use super::{Peer, Surroundings, Verdict};
+use crate::vm::VmEnd;
+
+/// Bytes of the guest's output that a failure shows.
+const SHOWN: usize = 400;
+
+/// A step of the script that failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("script line {line} `{text}`: {reason}")]
+pub struct ScriptFailure {
+    /// Line number, from 1.
+    pub line: usize,
+    /// The line.
+    pub text: String,
+    /// What happened instead.
+    pub reason: String,
+}
+
+/// Where the script is.
+#[derive(Debug)]
+pub(super) struct Player {
+    script: Script,
+    next: usize,
+    /// How much of the step is done: rings, messages, bytes.
+    done: u64,
+    /// When the step began, in nanoseconds.
+    began: Option<u64>,
+}
+
+/// How far a step came.
+enum Progress {
+    Done,
+    Blocked,
+    Failed(String),
+    Stop,
+}
+
+impl Player {
+    pub(super) fn new(script: Script) -> Self {
+        Self { script, next: 0, done: 0, began: None }
+    }
+
+    pub(super) fn unfinished(&self) -> Option<String> {
+        let step = self.script.steps.get(self.next)?;
+        Some(format!("script line {} `{}`", step.line, step.text))
+    }
+
+    pub(super) fn deadline(&self) -> Option<u64> {
+        let step = self.script.steps.get(self.next)?;
+        let Verb::Await { condition, within_ms } = &step.verb else {
+            return None;
+        };
+        let passes = match condition {
+            Condition::Milliseconds(ms) => Some(*ms),
+            _ => None,
+        };
+        let ms = passes.into_iter().chain(*within_ms).min()?;
+        Some(nanoseconds(self.began?, ms))
+    }
+}
+
+fn nanoseconds(began: u64, ms: u64) -> u64 {
+    began.saturating_add(ms.saturating_mul(1_000_000))
+}
+
+/// Plays until a step cannot be finished now.
+pub(super) fn play(peer: &mut Peer, surroundings: &mut Surroundings<'_>) -> Option<Verdict> {
+    let script = core::mem::take(&mut peer.player.script);
+    let verdict = play_steps(peer, &script, surroundings);
+    peer.player.script = script;
+    verdict
+}
+
+fn play_steps(
+    peer: &mut Peer,
+    script: &Script,
+    surroundings: &mut Surroundings<'_>,
+) -> Option<Verdict> {
+    while let Some(step) = script.steps.get(peer.player.next) {
+        let began = *peer.player.began.get_or_insert(surroundings.now);
+        let progress = match attempt(peer, &step.verb, began, surroundings) {
+            Progress::Blocked => overdue(peer, &step.verb, began, surroundings),
+            progress => progress,
+        };
+        match progress {
+            Progress::Blocked => return None,
+            Progress::Stop => return Some(Verdict::Stop),
+            Progress::Failed(reason) => return Some(Verdict::Failure(step.failed(reason))),
+            Progress::Done => {}
+        }
+        log::debug!("peer: done: {}", step.text);
+        peer.player.next += 1;
+        peer.player.done = 0;
+        peer.player.began = None;
+        peer.transcript.rewind();
+    }
+    None
+}
+
+impl Step {
+    fn failed(&self, reason: String) -> ScriptFailure {
+        ScriptFailure { line: self.line, text: self.text.clone(), reason }
+    }
+}
+
+/// What becomes of a blocked step whose time may be over.
+fn overdue(peer: &Peer, verb: &Verb, began: u64, surroundings: &Surroundings<'_>) -> Progress {
+    let Verb::Await { condition, within_ms: Some(ms) } = verb else {
+        return Progress::Blocked;
+    };
+    if surroundings.now < nanoseconds(began, *ms) {
+        return Progress::Blocked;
+    }
+    let seen = match condition {
+        Condition::Console(_) => {
+            let tail = peer.transcript.tail(SHOWN).escape_ascii();
+            format!("the console's last output is \"{tail}\"")
+        }
+        Condition::Open => "the guest has not opened its console".to_string(),
+        Condition::Bells(_) => format!("{} rings came", peer.bells_heard),
+        Condition::Messages(_) => format!("{} messages came", peer.messages_heard),
+        Condition::Message { .. } => format!("{} of them came", peer.player.done),
+        Condition::Exit { .. } => "the guest still runs".to_string(),
+        Condition::Milliseconds(_) => "time stood still".to_string(),
+    };
+    Progress::Failed(format!("not within {ms} ms: {seen}"))
+}
+
+fn attempt(
+    peer: &mut Peer,
+    verb: &Verb,
+    began: u64,
+    surroundings: &mut Surroundings<'_>,
+) -> Progress {
+    match verb {
+        Verb::Await { condition, .. } => holds(peer, condition, began, surroundings),
+        Verb::Ring { label, flags, count } => {
+            ring(peer, *label, *flags, *count, true, surroundings)
+        }
+        Verb::Burst { label, flags, count } => {
+            ring(peer, *label, *flags, *count, false, surroundings)
+        }
+        Verb::Send { label, text, count } => send(peer, *label, text, *count, surroundings),
+        Verb::Type(text) => type_text(peer, text, surroundings),
+        Verb::Flood { bytes, chunk } => flood(peer, *bytes, *chunk, surroundings),
+        Verb::Silent(silent) => {
+            peer.silent = *silent;
+            Progress::Done
+        }
+        Verb::Open(open) => refused(surroundings.rm.owner_open(peer.vm, *open)),
+        Verb::NeverOpen => Progress::Done,
+        Verb::Log(text) => {
+            log::info!("peer: {text}");
+            Progress::Done
+        }
+        Verb::Fail(text) => Progress::Failed(text.clone()),
+        Verb::Stop => Progress::Stop,
+    }
+}
+
+fn refused(result: Result<(), RmError>) -> Progress {
+    match result {
+        Ok(()) => Progress::Done,
+        Err(error) => Progress::Failed(format!("RM refused: {error}")),
+    }
+}
+
+fn done_if(done: bool) -> Progress {
+    if done { Progress::Done } else { Progress::Blocked }
+}
+
+fn holds(
+    peer: &mut Peer,
+    condition: &Condition,
+    began: u64,
+    surroundings: &mut Surroundings<'_>,
+) -> Progress {
+    done_if(match condition {
+        Condition::Console(text) => peer.transcript.consume(text.as_bytes()),
+        Condition::Open => surroundings.rm.is_console_open(peer.vm),
+        Condition::Bells(count) => consume(&mut peer.bells_heard, *count),
+        Condition::Messages(count) => consume(&mut peer.messages_heard, *count),
+        Condition::Message { label, text, count } => {
+            return message(peer, *label, text, *count);
+        }
+        Condition::Exit { kind, code } => match peer.end.take() {
+            None => false,
+            Some(end) if matches(end, *kind, *code) => true,
+            Some(end) => return Progress::Failed(format!("the guest ended by {end}")),
+        },
+        Condition::Milliseconds(ms) => surroundings.now >= nanoseconds(began, *ms),
+    })
+}
+
+fn consume(heard: &mut u64, count: u64) -> bool {
+    match heard.checked_sub(count) {
+        Some(rest) => {
+            *heard = rest;
+            true
+        }
+        None => false,
+    }
+}
+
+fn matches(end: VmEnd, kind: ExitKind, code: Option<u64>) -> bool {
+    let (found, found_code) = match end {
+        VmEnd::Off => (ExitKind::Off, 0),
+        VmEnd::Reset => (ExitKind::Reset, 0),
+        VmEnd::Reset2 { reset_type, .. } => (ExitKind::Reset2, u64::from(reset_type)),
+        VmEnd::Exit { code, .. } => (ExitKind::VmExit, u64::from(code)),
+    };
+    found == kind && code.is_none_or(|code| code == found_code)
+}
+
+fn message(peer: &mut Peer, label: u32, text: &str, count: u64) -> Progress {
+    while peer.player.done < count {
+        let Some(message) = peer.take_message(label) else {
+            return Progress::Blocked;
+        };
+        let expected = numbered(text, peer.player.done + 1);
+        if message != expected.as_bytes() {
+            let message = message.escape_ascii();
+            return Progress::Failed(format!("\"{message}\" came instead of \"{expected}\""));
+        }
+        peer.player.done += 1;
+    }
+    Progress::Done
+}
+
+fn numbered(text: &str, number: u64) -> String {
+    text.replace("{n}", &number.to_string())
+}
+
+fn ring(
+    peer: &mut Peer,
+    label: u32,
+    flags: u64,
+    count: u64,
+    one_by_one: bool,
+    surroundings: &mut Surroundings<'_>,
+) -> Progress {
+    let mut found = peer.bells.iter().filter(|bells| bells.label == label);
+    let Some(doorbell) = found.find_map(|bells| bells.rung_by_peer) else {
+        return Progress::Failed(format!("the guest has no doorbell {label}"));
+    };
+    let doorbell = surroundings.objects.doorbell(doorbell);
+    while peer.player.done < count {
+        if one_by_one && doorbell.flags() & flags != 0 {
+            return Progress::Blocked;
+        }
+        doorbell.send(flags, surroundings.interrupts);
+        peer.player.done += 1;
+        // Flags of 0 leave no trace of being received: one ring a turn.
+        if one_by_one && flags == 0 && peer.player.done < count {
+            return Progress::Blocked;
+        }
+    }
+    Progress::Done
+}
+
+fn send(
+    peer: &mut Peer,
+    label: u32,
+    text: &str,
+    count: u64,
+    surroundings: &mut Surroundings<'_>,
+) -> Progress {
+    let Some(queues) = peer.queues.iter().find(|queues| queues.label == label) else {
+        return Progress::Failed(format!("the guest has no message queue {label}"));
+    };
+    let queue = surroundings.objects.queue(queues.to_guest);
+    while peer.player.done < count {
+        if queue.is_full() {
+            return Progress::Blocked;
+        }
+        let message = numbered(text, peer.player.done + 1);
+        if queue.send_bytes(message.as_bytes(), surroundings.interrupts).is_err() {
+            let size = queue.max_size();
+            return Progress::Failed(format!("the queue takes messages of 1 to {size} bytes"));
+        }
+        peer.player.done += 1;
+    }
+    Progress::Done
+}
+
+/// Done once the guest's console has taken all of it.
+fn type_text(peer: &mut Peer, text: &str, surroundings: &mut Surroundings<'_>) -> Progress {
+    if peer.player.done == 0 {
+        peer.player.done = 1;
+        peer.typed.extend(text.as_bytes());
+        peer.type_ahead(surroundings);
+    }
+    done_if(peer.typed.is_empty())
+}
+
+fn flood(
+    peer: &mut Peer,
+    bytes: u64,
+    chunk: usize,
+    surroundings: &mut Surroundings<'_>,
+) -> Progress {
+    let pattern: alloc::vec::Vec<u8> = (b'a'..=b'z').cycle().take(chunk).collect();
+    let mut rest = bytes;
+    while rest > 0 {
+        let length = usize::try_from(rest).map_or(chunk, |rest| rest.min(chunk));
+        peer.write_console(&pattern[..length], surroundings);
+        rest -= length as u64;
+    }
+    Progress::Done
+}

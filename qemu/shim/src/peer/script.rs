@@ -1,0 +1,292 @@
+//! The language of the peer's script: one step a line, played in order.
+//!
+//! | step | what the peer does |
+//! |---|---|
+//! | `wait CONDITION` | waits for it, without end |
+//! | `expect CONDITION [within MS]` | waits for it; the run fails if it does not come in time (10,000 ms) |
+//! | `ring LABEL FLAGS [COUNT]` | rings, each time after the guest received the time before |
+//! | `burst LABEL FLAGS COUNT` | rings without waiting |
+//! | `send LABEL TEXT [COUNT]` | sends messages as the queue has room |
+//! | `type TEXT` | types on the guest's console, as fast as the guest keeps up |
+//! | `flood BYTES [CHUNK]` | writes to the guest's console as fast as RM takes it |
+//! | `silent on`, `silent off` | stops or begins again to answer doorbells and messages |
+//! | `open`, `close` | opens or closes the guest's console as its owner |
+//! | `late-open` | as `open`, and the console is not open from the start |
+//! | `never-open` | the console is not open from the start |
+//! | `log TEXT` | writes to the shim's log |
+//! | `fail TEXT` | fails the run |
+//! | `stop` | ends the run well, whatever the guest does |
+//!
+//! | condition | holds when |
+//! |---|---|
+//! | `console TEXT` | the guest printed it, after what the last such step found |
+//! | `open` | the guest has opened its console |
+//! | `bells N` | the guest rang N times more than such steps have counted |
+//! | `messages N` | the guest sent N messages more than such steps have counted |
+//! | `message LABEL TEXT [COUNT]` | the guest sent these, with nothing else between on that queue; another message fails the run |
+//! | `exit KIND [CODE]` | the guest ended: `off`, `reset`, `reset2` (CODE is the type) or `vm-exit` |
+//! | `ms N` | N milliseconds passed |
+//!
+//! Numbers are decimal or `0x…`. Texts with blanks are quoted, with the escapes `\n \r \t \e \" \\ \xNN`. In `send` and
+//! `message`, `{n}` stands for the number of the message, from 1. A script that is not finished when the run ends is a
+//! failure; it goes on when the guest is reset.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::machine_file::words::{self, WordError};
+
+/// Milliseconds that `expect` waits unless told otherwise.
+const EXPECT_MS: u64 = 10_000;
+
+/// Largest number of repetitions or bytes in one step.
+const LARGEST_COUNT: u64 = 16 << 20;
+
+/// A script.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Script {
+    pub(super) steps: Vec<Step>,
+}
+
+/// One line of a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) line: usize,
+    pub(super) text: String,
+    pub(super) verb: Verb,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    Await { condition: Condition, within_ms: Option<u64> },
+    Ring { label: u32, flags: u64, count: u64 },
+    Burst { label: u32, flags: u64, count: u64 },
+    Send { label: u32, text: String, count: u64 },
+    Type(String),
+    Flood { bytes: u64, chunk: usize },
+    Silent(bool),
+    Open(bool),
+    NeverOpen,
+    Log(String),
+    Fail(String),
+    Stop,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Condition {
+    Console(String),
+    Open,
+    Bells(u64),
+    Messages(u64),
+    Message { label: u32, text: String, count: u64 },
+    Exit { kind: ExitKind, code: Option<u64> },
+    Milliseconds(u64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ExitKind {
+    Off,
+    Reset,
+    Reset2,
+    VmExit,
+}
+
+/// A line of a script that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("script line {line} `{text}`: {problem}")]
+pub struct ScriptError {
+    /// Line number, from 1.
+    pub line: usize,
+    /// The line.
+    pub text: String,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What is wrong with a line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// A quote or an escape is broken.
+    #[error(transparent)]
+    Words(#[from] WordError),
+    /// The first word is no step, or the word after `wait` or `expect` no condition.
+    #[error("unknown word `{0}`")]
+    Unknown(String),
+    /// The line ends too early.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// A word is not what the step takes there.
+    #[error("`{word}` is no {wanted}")]
+    Word {
+        /// The word.
+        word: String,
+        /// What the step takes.
+        wanted: &'static str,
+    },
+    /// There are words after the step's last.
+    #[error("`{0}` is too much")]
+    TooMuch(String),
+}
+
+impl Script {
+    /// Reads a script, one step a line.
+    ///
+    /// # Errors
+    ///
+    /// Names the line.
+    pub fn parse<'a>(lines: impl IntoIterator<Item = &'a str>) -> Result<Self, ScriptError> {
+        let steps = lines.into_iter().enumerate().map(|(index, text)| {
+            let line = index + 1;
+            let text = text.to_owned();
+            match verb(&text) {
+                Ok(verb) => Ok(Step { line, text, verb }),
+                Err(problem) => Err(ScriptError { line, text, problem }),
+            }
+        });
+        Ok(Self { steps: steps.collect::<Result<_, _>>()? })
+    }
+
+    /// Whether the peer opens the guest's console at once.
+    pub(super) fn opens_console(&self) -> bool {
+        let closed = |step: &Step| {
+            step.verb == Verb::NeverOpen || step.text.trim_start().starts_with("late-open")
+        };
+        !self.steps.iter().any(closed)
+    }
+}
+
+/// The words of a line, taken one by one.
+struct Words(alloc::vec::IntoIter<String>);
+
+impl Words {
+    fn text(&mut self, wanted: &'static str) -> Result<String, Problem> {
+        self.0.next().ok_or(Problem::Missing(wanted))
+    }
+
+    fn number<T: TryFrom<u64>>(&mut self, wanted: &'static str) -> Result<T, Problem> {
+        let word = self.text(wanted)?;
+        convert(word, wanted)
+    }
+
+    fn count(&mut self) -> Result<u64, Problem> {
+        match self.0.next() {
+            None => Ok(1),
+            Some(word) => bounded(word),
+        }
+    }
+
+    fn finish(mut self) -> Result<(), Problem> {
+        self.0.next().map_or(Ok(()), |word| Err(Problem::TooMuch(word)))
+    }
+}
+
+fn convert<T: TryFrom<u64>>(word: String, wanted: &'static str) -> Result<T, Problem> {
+    let number = words::number(&word).and_then(|number| number.try_into().ok());
+    number.ok_or(Problem::Word { word, wanted })
+}
+
+fn bounded(word: String) -> Result<u64, Problem> {
+    let number = words::number(&word).filter(|number| *number <= LARGEST_COUNT);
+    number.ok_or(Problem::Word { word, wanted: "count" })
+}
+
+fn verb(line: &str) -> Result<Verb, Problem> {
+    let mut words = Words(words::split(line)?.into_iter());
+    let first = words.text("a step")?;
+    let verb = match first.as_str() {
+        "wait" => Verb::Await { condition: condition(&mut words)?, within_ms: None },
+        "expect" => {
+            let condition = condition(&mut words)?;
+            let within_ms = match words.0.next() {
+                None => EXPECT_MS,
+                Some(word) if word == "within" => words.number("milliseconds")?,
+                Some(word) => return Err(Problem::TooMuch(word)),
+            };
+            Verb::Await { condition, within_ms: Some(within_ms) }
+        }
+        "ring" => Verb::Ring {
+            label: words.number("label")?,
+            flags: words.number("flags")?,
+            count: words.count()?,
+        },
+        "burst" => Verb::Burst {
+            label: words.number("label")?,
+            flags: words.number("flags")?,
+            count: bounded(words.text("count")?)?,
+        },
+        "send" => Verb::Send {
+            label: words.number("label")?,
+            text: words.text("text")?,
+            count: words.count()?,
+        },
+        "type" => Verb::Type(words.text("text")?),
+        "flood" => Verb::Flood {
+            bytes: bounded(words.text("bytes")?)?,
+            chunk: match words.0.next() {
+                None => super::CHUNK,
+                Some(word) => bounded(word)?.max(1) as usize,
+            },
+        },
+        "silent" => {
+            let word = words.text("`on` or `off`")?;
+            match word.as_str() {
+                "on" => Verb::Silent(true),
+                "off" => Verb::Silent(false),
+                _ => {
+                    return Err(Problem::Word { word, wanted: "`on` or `off`" });
+                }
+            }
+        }
+        "open" | "late-open" => Verb::Open(true),
+        "close" => Verb::Open(false),
+        "never-open" => Verb::NeverOpen,
+        "log" => Verb::Log(words.text("text")?),
+        "fail" => Verb::Fail(words.text("text")?),
+        "stop" => Verb::Stop,
+        _ => return Err(Problem::Unknown(first)),
+    };
+    words.finish()?;
+    Ok(verb)
+}
+
+fn condition(words: &mut Words) -> Result<Condition, Problem> {
+    let word = words.text("a condition")?;
+    Ok(match word.as_str() {
+        "console" => Condition::Console(words.text("text")?),
+        "open" => Condition::Open,
+        "bells" => Condition::Bells(words.number("count")?),
+        "messages" => Condition::Messages(words.number("count")?),
+        "message" => Condition::Message {
+            label: words.number("label")?,
+            text: words.text("text")?,
+            count: optional(words)?.unwrap_or(1),
+        },
+        "exit" => Condition::Exit {
+            kind: exit_kind(words.text("kind of exit")?)?,
+            code: optional(words)?,
+        },
+        "ms" => Condition::Milliseconds(words.number("milliseconds")?),
+        _ => return Err(Problem::Unknown(word)),
+    })
+}
+
+/// A number, unless the line ends or goes on with `within`.
+fn optional(words: &mut Words) -> Result<Option<u64>, Problem> {
+    match words.0.as_slice().first() {
+        Some(word) if word != "within" => words.number("number").map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn exit_kind(word: String) -> Result<ExitKind, Problem> {
+    Ok(match word.as_str() {
+        "off" => ExitKind::Off,
+        "reset" => ExitKind::Reset,
+        "reset2" => ExitKind::Reset2,
+        "vm-exit" => ExitKind::VmExit,
+        _ => {
+            return Err(Problem::Word { word, wanted: "kind of exit" });
+        }
+    })
+}

@@ -1,0 +1,250 @@
+//! The Resource Manager (RM): server of the VMs' management requests and of their consoles.
+//!
+//! RM talks to each VM over a pair of message queues and runs from its own event loop, so it does nothing until
+//! [`ResourceManager::run`] is called, at the guest's WFI and at interrupts. `reassembly` makes messages of packets,
+//! `transmit` packets of messages, `request` answers, `console` keeps the consoles. The owner of a VM that is no VM of
+//! this machine is the peer, reached through [`Owner`].
+
+use alloc::vec::Vec;
+
+use gunyah_abi::rm::payload::HypResource;
+use gunyah_abi::rm::{MAX_CONSOLE_WRITE, MessageId, OsState, PacketType, RmError};
+
+use crate::object::{Objects, QueueIndex};
+use crate::seam::VirtualInterrupts;
+use crate::vm::{Vm, VmEnd, VmIndex};
+
+mod console;
+mod reassembly;
+mod request;
+mod transmit;
+
+use console::{ConsoleState, Side};
+use reassembly::Reassembly;
+use transmit::Transmitter;
+
+/// What RM tells the owner of a VM.
+pub trait Owner {
+    /// The VM's console printed `bytes`.
+    fn console_chars(&mut self, vm: VmIndex, bytes: &[u8]);
+}
+
+/// What RM knows of one VM.
+#[derive(Debug)]
+struct Link {
+    vm: VmIndex,
+    requests: QueueIndex,
+    answers: QueueIndex,
+    reassembly: Reassembly,
+    transmitter: Transmitter,
+    console: Option<ConsoleState>,
+    crash_message: Vec<u8>,
+    os_state: OsState,
+    app_status: u16,
+    resources: Vec<HypResource>,
+}
+
+/// A whole message from a VM.
+#[derive(Debug, PartialEq, Eq)]
+struct Message {
+    kind: PacketType,
+    sequence: u16,
+    id: MessageId,
+    content: Vec<u8>,
+}
+
+/// What RM is to know of a VM.
+#[derive(Debug)]
+pub struct LinkConfig {
+    /// The VM.
+    pub vm: VmIndex,
+    /// The queue on which the VM sends.
+    pub requests: QueueIndex,
+    /// The queue on which the VM receives.
+    pub answers: QueueIndex,
+    /// Whether the VM has a console.
+    pub console: bool,
+    /// What the VM shares with others, for `VM_GET_HYP_RESOURCES`.
+    pub resources: Vec<HypResource>,
+}
+
+/// The server.
+#[derive(Debug, Default)]
+pub struct ResourceManager {
+    links: Vec<Link>,
+    notifications: u16,
+}
+
+impl ResourceManager {
+    /// Begins to serve a VM.
+    pub fn attach(&mut self, config: LinkConfig) {
+        self.links.push(Link {
+            vm: config.vm,
+            requests: config.requests,
+            answers: config.answers,
+            reassembly: Reassembly::default(),
+            transmitter: Transmitter::default(),
+            console: config.console.then(ConsoleState::default),
+            crash_message: Vec::new(),
+            os_state: OsState::None,
+            app_status: 0,
+            resources: config.resources,
+        });
+    }
+
+    /// Serves what the VMs have sent, and sends as much as the queues take.
+    ///
+    /// Does a bounded amount of work. Returns the VMs that asked for their end.
+    pub fn run(
+        &mut self,
+        objects: &mut Objects,
+        vms: &[Vm],
+        owner: &mut dyn Owner,
+        interrupts: &mut dyn VirtualInterrupts,
+    ) -> Vec<(VmIndex, VmEnd)> {
+        let mut ends = Vec::new();
+        for index in 0..self.links.len() {
+            self.links[index].transmit(objects, interrupts);
+            let requests = self.links[index].requests;
+            for _ in 0..objects.queue(requests).depth() {
+                let Some(packet) = objects.queue(requests).receive_bytes(interrupts) else {
+                    break;
+                };
+                if let Some(message) = self.links[index].reassembly.accept(&packet)
+                    && let Some(end) = self.serve(index, &message, vms, owner)
+                {
+                    ends.push(end);
+                    break;
+                }
+                self.links[index].transmit(objects, interrupts);
+            }
+        }
+        // A request of one VM may have made a notification for an earlier one.
+        for link in &mut self.links {
+            link.transmit(objects, interrupts);
+        }
+        ends
+    }
+
+    fn serve(
+        &mut self,
+        caller: usize,
+        message: &Message,
+        vms: &[Vm],
+        owner: &mut dyn Owner,
+    ) -> Option<(VmIndex, VmEnd)> {
+        if message.kind != PacketType::Request {
+            log::debug!("rm: {} is no request, ignored", message.id);
+            return None;
+        }
+        let answer = request::answer(self, caller, message, vms, owner);
+        let reply = match answer {
+            request::Answer::Reply(data) => {
+                log::debug!("rm: {} = OK", message.id);
+                [&RmError::OK.to_le_bytes(), data.as_slice()].concat()
+            }
+            request::Answer::Refuse(error) => {
+                log::debug!("rm: {} = {error}", message.id);
+                error.code().to_le_bytes().to_vec()
+            }
+            request::Answer::End(end) => {
+                log::info!("rm: {end}");
+                return Some((self.links[caller].vm, end));
+            }
+        };
+        self.links[caller].transmitter.reply(message.sequence, message.id, reply);
+        None
+    }
+
+    /// Queues a notification for a VM.
+    fn notify(&mut self, link: usize, id: MessageId, content: Vec<u8>) -> Result<(), RmError> {
+        self.notifications = self.notifications.wrapping_add(1);
+        self.links[link].transmitter.notify(self.notifications, id, content)
+    }
+
+    /// The peer, as owner, opens or closes the VM's console.
+    ///
+    /// # Errors
+    ///
+    /// `ARGUMENT_INVALID` if the VM has no console.
+    pub fn owner_open(&mut self, vm: VmIndex, open: bool) -> Result<(), RmError> {
+        let link = self.link_of(vm).ok_or(RmError::ArgumentInvalid)?;
+        let console = self.links[link].console.as_mut();
+        console.ok_or(RmError::ArgumentInvalid)?.owner_open = open;
+        Ok(())
+    }
+
+    /// The peer, as owner, writes to the VM's console. More than [`MAX_CONSOLE_WRITE`] bytes are dropped in silence.
+    ///
+    /// # Errors
+    ///
+    /// `ARGUMENT_INVALID` if the VM has no console, `DENIED` if the owner has not opened it, `NOMEM` if too much waits
+    /// for the VM already.
+    pub fn owner_write(
+        &mut self,
+        vm: VmIndex,
+        bytes: &[u8],
+        objects: &mut Objects,
+        interrupts: &mut dyn VirtualInterrupts,
+    ) -> Result<(), RmError> {
+        let link = self.link_of(vm).ok_or(RmError::ArgumentInvalid)?;
+        if bytes.len() > MAX_CONSOLE_WRITE {
+            return Ok(());
+        }
+        let console = self.links[link].console.as_ref();
+        match console.ok_or(RmError::ArgumentInvalid)?.check(Side::Owner)? {
+            console::Listening::No => Ok(()),
+            console::Listening::Yes => {
+                let chars = console::chars(0, bytes);
+                self.notify(link, MessageId::CONSOLE_CHARS, chars)?;
+                self.links[link].transmit(objects, interrupts);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the VM has its console open.
+    #[must_use]
+    pub fn is_console_open(&self, vm: VmIndex) -> bool {
+        let console = self.link_of(vm).and_then(|link| self.links[link].console);
+        console.is_some_and(|console| console.self_open)
+    }
+
+    /// Messages that wait for room in the VM's queue.
+    #[must_use]
+    pub fn backlog(&self, vm: VmIndex) -> usize {
+        self.link_of(vm).map_or(0, |link| self.links[link].transmitter.backlog())
+    }
+
+    /// The crash message that the VM stored; empty if it stored none.
+    #[must_use]
+    pub fn crash_message(&self, vm: VmIndex) -> &[u8] {
+        self.link_of(vm).map_or(&[], |link| &self.links[link].crash_message)
+    }
+
+    /// Forgets what the VM did before it was reset: its console is closed on both sides, nothing waits for it.
+    pub fn restart(&mut self, vm: VmIndex) {
+        if let Some(link) = self.link_of(vm) {
+            let link = &mut self.links[link];
+            link.reassembly = Reassembly::default();
+            link.transmitter = Transmitter::default();
+            link.console = link.console.map(|_| ConsoleState::default());
+            link.crash_message.clear();
+            link.os_state = OsState::None;
+            link.app_status = 0;
+        }
+    }
+
+    fn link_of(&self, vm: VmIndex) -> Option<usize> {
+        self.links.iter().position(|link| link.vm == vm)
+    }
+}
+
+impl Link {
+    fn transmit(&mut self, objects: &mut Objects, interrupts: &mut dyn VirtualInterrupts) {
+        self.transmitter.run(objects.queue(self.answers), interrupts);
+    }
+}
+
+#[cfg(test)]
+mod tests;
