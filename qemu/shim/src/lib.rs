@@ -3,6 +3,7 @@
 
 extern crate alloc;
 
+pub mod exit;
 #[cfg(test)]
 mod fake;
 pub mod firmware;

@@ -1,0 +1,131 @@
+//! What surrounds the guest: its interrupt controller, the machine's interrupts, serial line, time.
+
+use super::{clock::Clock, gic, memory::CurrentRegime, uart::SerialLine};
+use billy_shim::{
+    machine::Machine,
+    seam::{Virq, VirtualInterrupts, World},
+    vgic::{Config, Vgic},
+    vm::VmIndex,
+};
+
+/// The vCPU that runs.
+const VCPU: usize = 0;
+
+/// Everything but the guest itself.
+pub struct Devices {
+    /// The guest's interrupt controller.
+    pub vgic: Vgic,
+    /// The serial line.
+    pub serial: SerialLine,
+    /// Time.
+    pub clock: Clock,
+    list: [u64; 16],
+    list_registers: usize,
+}
+
+/// The guest's interrupt controller, as hypervisor objects see it.
+struct Sources<'a>(&'a mut Vgic);
+
+impl VirtualInterrupts for Sources<'_> {
+    fn assert(&mut self, virq: Virq) {
+        report(self.0.assert(virq.intid));
+    }
+
+    fn assert_edge(&mut self, virq: Virq) {
+        report(self.0.assert_edge(virq.intid));
+    }
+
+    fn clear(&mut self, virq: Virq) {
+        report(self.0.set_level(virq.intid, false));
+    }
+}
+
+fn report(result: Result<(), billy_shim::vgic::VgicError>) {
+    if let Err(error) = result {
+        log::warn!("{error}");
+    }
+}
+
+impl Devices {
+    /// Brings the hardware up.
+    pub fn new(vcpus: usize) -> Self {
+        gic::init();
+        let list_registers = gic::list_register_count();
+        Self {
+            vgic: Vgic::new(Config::gunyah(vcpus, list_registers)),
+            serial: SerialLine::new(),
+            clock: Clock::new(),
+            list: [0; 16],
+            list_registers,
+        }
+    }
+
+    /// Puts everything that the guest sees into its reset state.
+    pub fn reset(&mut self) {
+        self.vgic.reset();
+        gic::reset_virtual_interface(self.list_registers);
+        self.release();
+        Clock::reset_virtual_counter();
+    }
+
+    /// Calls `action` with the edges that the machine reaches the world by.
+    pub fn with_world<R>(&mut self, action: impl FnOnce(&mut World<'_>) -> R) -> R {
+        action(&mut World {
+            memory: &mut CurrentRegime,
+            interrupts: &mut Sources(&mut self.vgic),
+            console: &mut self.serial,
+            clock: &self.clock,
+        })
+    }
+
+    /// Hands pending virtual interrupts to the hardware, before the guest runs.
+    pub fn enter(&mut self, machine: &Machine) {
+        let list = &mut self.list[..self.list_registers];
+        let control = self.vgic.before_entry(VCPU, list, |intid| {
+            Some(machine.is_source_pending(Virq { vm: VmIndex(0), intid }))
+        });
+        gic::write_list(list);
+        gic::set_hypervisor_control(control);
+    }
+
+    /// Takes back what became of them, after the guest ran.
+    pub fn leave(&mut self) {
+        let list = &mut self.list[..self.list_registers];
+        gic::read_list(list);
+        self.vgic.after_exit(VCPU, list, gic::take_hypervisor_control());
+        self.release();
+    }
+
+    fn release(&mut self) {
+        while let Some(physical) = self.vgic.take_release(VCPU) {
+            gic::deactivate_number(physical);
+        }
+    }
+
+    /// Handles the physical interrupts that are pending. Returns whether there were any.
+    pub fn take_interrupts(&mut self) -> bool {
+        let mut any = false;
+        while let Some(intid) = gic::acknowledge() {
+            any = true;
+            match intid {
+                gic::VIRTUAL_TIMER | gic::PHYSICAL_TIMER => {
+                    // Stays active until the guest deactivates it through its list register.
+                    let number = u32::from(intid);
+                    report(self.vgic.assert_hw(VCPU, number, number));
+                    continue;
+                }
+                gic::UART => self.serial.on_interrupt(),
+                gic::SHIM_TIMER => self.clock.set_alarm(None),
+                gic::MAINTENANCE => {}
+                other => log::warn!("unexpected physical INTID {}", u32::from(other)),
+            }
+            gic::deactivate(intid);
+        }
+        any
+    }
+
+    /// Whether the guest has an interrupt that ends its `wfi`.
+    pub fn guest_is_woken(&self) -> bool {
+        self.vgic.has_pending(VCPU)
+    }
+}
