@@ -9,7 +9,7 @@
 //! machine.is_source_pending(virq)              from the virtual GIC, for level interrupts at EOI
 //! machine.deadline()                           before the machine itself sleeps
 //! machine.end(vm, end, world)                  when a VM ends: start it again, or the run's outcome
-//! machine.restart(vm, world)                   when it starts again
+//! machine.restart(vm)                          when it starts again
 //! ```
 
 use alloc::format;
@@ -284,9 +284,9 @@ impl Machine {
 
     /// Makes everything of a VM as at its start, except its peer's script.
     pub fn restart(&mut self, vm: VmIndex) {
-        self.objects.reset();
         self.rm.restart(vm);
         if let Some(vm) = self.vms.get_mut(vm.0) {
+            self.objects.restart(&vm.capabilities);
             vm.restart();
         }
         if let Some(peer) = self.peers.get_mut(vm.0) {

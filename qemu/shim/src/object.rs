@@ -11,7 +11,7 @@ pub mod doorbell;
 pub mod message_queue;
 
 use crate::seam::Virq;
-use capability::Object;
+use capability::{CapabilityTable, Object};
 use doorbell::Doorbell;
 use message_queue::MessageQueue;
 
@@ -65,18 +65,13 @@ impl Objects {
             .any(|doorbell| doorbell.virq == Some(virq) && doorbell.is_pending())
     }
 
-    /// Returns every object to its state at creation; capabilities stay valid.
-    pub fn reset(&mut self) {
-        self.queues.iter_mut().for_each(MessageQueue::restart);
-        self.doorbells.iter_mut().for_each(Doorbell::restart);
-    }
-
-    /// The kind of object that a capability refers to, in words for the log.
-    #[must_use]
-    pub fn describe(object: Object) -> &'static str {
-        match object {
-            Object::Queue(_) => "message queue",
-            Object::Doorbell(_) => "doorbell",
+    /// Returns what a VM holds to its state at creation; capabilities stay valid.
+    pub fn restart(&mut self, held: &CapabilityTable) {
+        for object in held.objects() {
+            match object {
+                Object::Queue(index) => self.queue(index).restart(),
+                Object::Doorbell(index) => self.doorbell(index).restart(),
+            }
         }
     }
 }

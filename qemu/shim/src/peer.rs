@@ -29,8 +29,8 @@ const CHUNK: usize = 228;
 /// Messages that may wait in RM for the guest while the peer still types.
 const TYPE_AHEAD: usize = 4;
 
-/// Bytes of received messages kept for the script to look at.
-const KEPT_MESSAGES: usize = 256 * 1024;
+/// Received messages kept for the script to look at.
+const KEPT_MESSAGES: usize = 2048;
 
 /// What begins a message that is itself an answer.
 const ANSWER_PREFIX: &[u8] = b"re:";
@@ -65,8 +65,8 @@ pub struct Peer {
     transcript: Transcript,
     bells_heard: u64,
     messages_heard: u64,
+    keeps_messages: bool,
     messages: VecDeque<(u32, Vec<u8>)>,
-    message_bytes: usize,
     end: Option<VmEnd>,
     player: Player,
 }
@@ -95,21 +95,21 @@ pub enum Verdict {
 }
 
 impl Peer {
-    /// The peer of `vm`, with nothing to share yet.
+    /// The peer of `vm`, with nothing to share yet; `owner` if it is the VM's owner too.
     #[must_use]
-    pub fn new(vm: VmIndex, script: Script) -> Self {
+    pub fn new(vm: VmIndex, script: Script, owner: bool) -> Self {
         Self {
             vm,
             bells: Vec::new(),
             queues: Vec::new(),
             silent: false,
-            opens_console: script.opens_console(),
+            opens_console: owner && script.opens_console(),
             typed: VecDeque::new(),
             transcript: Transcript::default(),
             bells_heard: 0,
             messages_heard: 0,
+            keeps_messages: script.looks_at_messages(),
             messages: VecDeque::new(),
-            message_bytes: 0,
             end: None,
             player: Player::new(script),
         }
@@ -169,7 +169,7 @@ impl Peer {
         verdict
     }
 
-    /// The guest ended; returns the script's step that had still to come, if there is one.
+    /// The guest ended: plays on, in case the script waits for that.
     pub fn guest_ended(
         &mut self,
         end: VmEnd,

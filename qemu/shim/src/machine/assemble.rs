@@ -95,7 +95,8 @@ impl Machine {
             if !vmids.insert(config.vmid) {
                 return Err(MachineError::SameVmid(config.vmid));
             }
-            machine.add(config)?;
+            let owned_by_peer = file.vms.iter().all(|other| other.vmid != config.owner);
+            machine.add(config, owned_by_peer)?;
         }
         if machine.vms.is_empty() {
             return Err(MachineError::NoVm);
@@ -103,7 +104,7 @@ impl Machine {
         Ok(machine)
     }
 
-    fn add(&mut self, config: &VmConfig) -> Result<(), MachineError> {
+    fn add(&mut self, config: &VmConfig, owned_by_peer: bool) -> Result<(), MachineError> {
         if !(1..=MAX_VCPUS).contains(&config.vcpus) {
             return Err(MachineError::Vcpus { vm: config.name.clone(), vcpus: config.vcpus });
         }
@@ -116,7 +117,7 @@ impl Machine {
             capabilities: CapabilityTable::default(),
             intids: BTreeSet::new(),
         };
-        let mut peer = Peer::new(vm, script);
+        let mut peer = Peer::new(vm, script, owned_by_peer);
         let mut resources = Vec::new();
         let rm_queues =
             config.resource_manager.as_ref().map(|pair| builder.rm_queues(pair)).transpose()?;

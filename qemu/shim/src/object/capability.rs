@@ -124,6 +124,11 @@ impl CapabilityTable {
         }
     }
 
+    /// The objects that the VM holds, in no order.
+    pub fn objects(&self) -> impl Iterator<Item = Object> {
+        self.entries.iter().map(|(_, object, _)| *object)
+    }
+
     fn get(&self, id: u64) -> Option<(Object, Rights)> {
         let found = self.entries.iter().find(|(entry, ..)| *entry == id)?;
         Some((found.1, found.2))

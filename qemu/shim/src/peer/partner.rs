@@ -63,25 +63,22 @@ impl Peer {
         true
     }
 
-    /// Counts a received message and keeps it for the script; the oldest kept ones make room.
+    /// Counts a received message; keeps it if the script looks at messages, at the cost of the oldest one.
     fn keep(&mut self, label: u32, message: Vec<u8>) {
         self.messages_heard += 1;
-        self.message_bytes += message.len();
-        self.messages.push_back((label, message));
-        while self.message_bytes > KEPT_MESSAGES {
-            match self.messages.pop_front() {
-                Some((_, oldest)) => self.message_bytes -= oldest.len(),
-                None => break,
-            }
+        if !self.keeps_messages {
+            return;
         }
+        if self.messages.len() == KEPT_MESSAGES {
+            self.messages.pop_front();
+        }
+        self.messages.push_back((label, message));
     }
 
     /// Takes the oldest kept message of a label.
     pub(super) fn take_message(&mut self, label: u32) -> Option<Vec<u8>> {
         let of_label = |(found, _): &(u32, Vec<u8>)| *found == label;
         let place = self.messages.iter().position(of_label)?;
-        let (_, message) = self.messages.remove(place)?;
-        self.message_bytes -= message.len();
-        Some(message)
+        self.messages.remove(place).map(|(_, message)| message)
     }
 }

@@ -154,6 +154,18 @@ impl Script {
         };
         !self.steps.iter().any(closed)
     }
+
+    /// Whether a step compares what the guest sent.
+    pub(super) fn looks_at_messages(&self) -> bool {
+        let compares = |step: &Step| {
+            let condition = match &step.verb {
+                Verb::Await { condition, .. } => condition,
+                _ => return false,
+            };
+            matches!(condition, Condition::Message { .. })
+        };
+        self.steps.iter().any(compares)
+    }
 }
 
 /// The words of a line, taken one by one.

@@ -134,6 +134,20 @@ fn console_checks_come_in_order() {
 }
 
 #[test]
+fn a_vm_may_own_the_console_of_another() {
+    let mut file = MachineFile::of(config());
+    file.vms.push(crate::machine_file::VmConfig { vmid: 0x81, owner: 0x80, ..config() });
+    let mut rig = Rig::new(&file);
+    let other = [0x81, 0, 0, 0];
+    assert_eq!(error(&rig.call(WRITE, 1, &write_content(0x81, b"x"))), 3);
+    assert_eq!(error(&rig.call(0x5600_0081, 2, &other)), 0);
+    assert_eq!(error(&rig.call(WRITE, 3, &write_content(0x81, b"x"))), 0);
+    assert_eq!(error(&rig.call(0x5600_0084, 4, &other)), 0);
+    assert_eq!(error(&rig.call(0x5600_0017, 5, &other)), 0);
+    assert_eq!(rig.line.output, b"");
+}
+
+#[test]
 fn a_hidden_console_is_no_console() {
     let mut file = MachineFile::of(config());
     file.options.hide_rm_console = true;
