@@ -10,7 +10,7 @@ use crate::macros::named_enum;
 
 named_enum! {
     /// A hypercall's refusal, by the names of the Gunyah API.
-    pub enum Error: i64 {
+    pub enum Error: i64 as "{}" {
         /// There is no such call.
         Unimplemented = -1 => "UNIMPLEMENTED",
         /// The call was interrupted and may be made again.
@@ -80,11 +80,7 @@ impl Error {
     /// Turns a call's x0 into a result: `Ok` for 0, else the error, unknown codes kept.
     #[inline]
     pub fn check(x0: u64) -> Result<(), Self> {
-        if x0 == 0 {
-            Ok(())
-        } else {
-            Err(Self::from(x0.cast_signed()))
-        }
+        if x0 == 0 { Ok(()) } else { Err(Self::from(x0.cast_signed())) }
     }
 
     /// Returns the error of a code, `None` for 0 (success).

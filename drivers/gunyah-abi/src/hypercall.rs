@@ -42,7 +42,7 @@ named_enum! {
     /// The hypercalls a guest may make.
     ///
     /// Arguments in native numbering; an SMCCC caller moves each one place up.
-    pub enum Hypercall: u16 {
+    pub enum Hypercall: u16 as "{:#x}" {
         /// → x0 API info, x1..x3 feature flags. No error word.
         HypIdentify = 0x00 => "HYP_IDENTIFY",
         /// x0 cap, x1 new flags, x2 = 0 → x0 error, x1 old flags. Right: SEND.
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(Hypercall::DoorbellSend.smccc_function_id(), 0xC600_8012);
         assert_eq!(Hypercall::from(0x57), Hypercall::PrngGetEntropy);
         assert_eq!(Hypercall::from(0x22), Hypercall::Unknown(0x22));
-        assert_eq!(Hypercall::DoorbellSend.to_string(), "DOORBELL_SEND (18)");
+        assert_eq!(Hypercall::DoorbellSend.to_string(), "DOORBELL_SEND (0x12)");
     }
 
     #[test]
@@ -223,9 +223,7 @@ mod tests {
         let missing: Vec<u16> = (0..=LAST_HYPERCALL).filter(|&n| !is_known(n)).collect();
         assert_eq!(
             missing,
-            [
-                0x08, 0x09, 0x16, 0x1E, 0x33, 0x35, 0x36, 0x37, 0x40, 0x41, 0x42, 0x58, 0x63
-            ]
+            [0x08, 0x09, 0x16, 0x1E, 0x33, 0x35, 0x36, 0x37, 0x40, 0x41, 0x42, 0x58, 0x63]
         );
         assert!(!is_known(0x69));
         assert!(!is_known(0xFFF));

@@ -154,18 +154,13 @@ pub struct HypIdentify {
 
 impl HypIdentify {
     /// What the open-source hypervisor's QEMU platform answers.
-    pub const QEMU: Self = Self {
-        api_info: ApiInfo(0x5100_0000_0000_8001),
-        flags: [0x1000_0EFF, 0, 0],
-    };
+    pub const QEMU: Self =
+        Self { api_info: ApiInfo(0x5100_0000_0000_8001), flags: [0x1000_0EFF, 0, 0] };
 
     /// Takes the words from the registers.
     pub const fn from_words(words: [u64; 4]) -> Self {
         let [api_info, flags0, flags1, flags2] = words;
-        Self {
-            api_info: ApiInfo(api_info),
-            flags: [flags0, flags1, flags2],
-        }
+        Self { api_info: ApiInfo(api_info), flags: [flags0, flags1, flags2] }
     }
 
     /// Returns the words as the registers hold them.
@@ -192,10 +187,7 @@ mod tests {
     #[test]
     fn uid_words_are_the_uuids_bytes_as_little_endian() {
         let uuids = [
-            (
-                Build::OpenSource,
-                0xc1d5_8fcd_a453_5fdb_9265_ce36_673d_5f14_u128,
-            ),
+            (Build::OpenSource, 0xc1d5_8fcd_a453_5fdb_9265_ce36_673d_5f14_u128),
             (Build::Qualcomm, 0x19bd_54bd_0b37_571b_946f_609b_5453_9de6),
         ];
         for (build, uuid) in uuids {
@@ -219,10 +211,7 @@ mod tests {
         assert_eq!(seen.api_info.variant(), 0x51);
         assert_eq!(seen.api_info, ApiInfo::new(1, 0x51));
         assert_eq!(seen.scheduler(), 1);
-        assert!(
-            seen.features()
-                .contains(FeatureFlags::DOORBELL | FeatureFlags::PRNG)
-        );
+        assert!(seen.features().contains(FeatureFlags::DOORBELL | FeatureFlags::PRNG));
         assert!(!seen.features().contains(FeatureFlags::WATCHDOG));
         assert_eq!(seen.to_words()[1], 0x1000_0EFF);
     }

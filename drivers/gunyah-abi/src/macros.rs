@@ -2,11 +2,11 @@
 
 /// Defines an enum over a number, with the reference's name of each value and a variant that keeps unknown values.
 ///
-/// `Display` prints `NAME (value)`, or only the value when it is unknown.
+/// `Display` prints `NAME (value)`, the value by the given format.
 macro_rules! named_enum {
     (
         $(#[$meta:meta])*
-        pub enum $name:ident: $repr:ident {
+        pub enum $name:ident: $repr:ident as $format:literal {
             $( $(#[$variant_meta:meta])* $variant:ident = $value:literal => $text:literal, )+
         }
     ) => {
@@ -50,8 +50,8 @@ macro_rules! named_enum {
         impl core::fmt::Display for $name {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                 match self.name() {
-                    Some(name) => write!(f, "{name} ({})", self.code()),
-                    None => write!(f, "unknown ({})", self.code()),
+                    Some(name) => write!(f, concat!("{} (", $format, ")"), name, self.code()),
+                    None => write!(f, concat!("unknown (", $format, ")"), self.code()),
                 }
             }
         }

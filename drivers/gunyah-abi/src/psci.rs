@@ -14,7 +14,7 @@ pub const RESET2_VENDOR_TYPE: u32 = 0x8000_0000;
 
 named_enum! {
     /// PSCI functions.
-    pub enum Function: u32 {
+    pub enum Function: u32 as "{:#x}" {
         /// → version, 0x10001.
         PsciVersion = 0x8400_0000 => "PSCI_VERSION",
         /// x1 power state, x2 entry, x3 context.
@@ -52,7 +52,7 @@ named_enum! {
 
 named_enum! {
     /// PSCI return codes.
-    pub enum ReturnCode: i32 {
+    pub enum ReturnCode: i32 as "{}" {
         /// Done.
         Success = 0 => "SUCCESS",
         /// No such function.
@@ -113,20 +113,11 @@ mod tests {
 
     #[test]
     fn return_codes_come_from_the_low_word() {
-        assert_eq!(
-            ReturnCode::from_x0(0x0000_0000_FFFF_FFFF),
-            ReturnCode::NotSupported
-        );
+        assert_eq!(ReturnCode::from_x0(0x0000_0000_FFFF_FFFF), ReturnCode::NotSupported);
         assert_eq!(ReturnCode::from_x0(u64::MAX), ReturnCode::NotSupported);
-        assert_eq!(
-            ReturnCode::from_x0(-6_i64 as u64),
-            ReturnCode::InternalFailure
-        );
+        assert_eq!(ReturnCode::from_x0(-6_i64 as u64), ReturnCode::InternalFailure);
         assert_eq!(ReturnCode::from_x0(0), ReturnCode::Success);
-        assert_eq!(
-            Function::from(0x8400_0012).name(),
-            Some("SYSTEM_RESET2 (SMC32)")
-        );
+        assert_eq!(Function::from(0x8400_0012).name(), Some("SYSTEM_RESET2 (SMC32)"));
         assert_eq!(Function::from(0x8400_0005), Function::Unknown(0x8400_0005));
     }
 }

@@ -19,10 +19,7 @@ fn hex(text: &str) -> Vec<u8> {
         .filter(|c| !c.is_whitespace())
         .map(|c| c.to_digit(16).unwrap() as u8)
         .collect();
-    digits
-        .chunks(2)
-        .map(|pair| pair[0] << 4 | pair[1])
-        .collect()
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
 fn packet(kind: PacketType, sequence: u16, id: MessageId, parts: &[&[u8]]) -> Vec<u8> {
@@ -48,30 +45,17 @@ fn requests_of_the_description() {
     let request = PacketType::Request;
     let console = VmidRequest::new(SELF_VMID);
     let write = ConsoleWriteHeader::new(SELF_VMID, 3);
-    assert_eq!(
-        packet(request, 1, MessageId::VM_GET_VMID, &[]),
-        hex("21 01 01 00 24 00 00 56")
-    );
+    assert_eq!(packet(request, 1, MessageId::VM_GET_VMID, &[]), hex("21 01 01 00 24 00 00 56"));
     assert_eq!(
         packet(request, 2, MessageId::CONSOLE_OPEN, &[console.as_bytes()]),
         hex("21 01 02 00 81 00 00 56 00 00 00 00")
     );
     assert_eq!(
-        packet(
-            request,
-            3,
-            MessageId::CONSOLE_WRITE,
-            &[write.as_bytes(), b"hi\n"]
-        ),
+        packet(request, 3, MessageId::CONSOLE_WRITE, &[write.as_bytes(), b"hi\n"]),
         hex("21 01 03 00 83 00 00 56 00 00 03 00 68 69 0a")
     );
     assert_eq!(
-        packet(
-            request,
-            4,
-            MessageId::VM_EXIT,
-            &[VmExitRequest::new(1).as_bytes()]
-        ),
+        packet(request, 4, MessageId::VM_EXIT, &[VmExitRequest::new(1).as_bytes()]),
         hex("21 01 04 00 85 00 00 56 00 00 01 00")
     );
     let status = SetStatusRequest::new(OsState::Run, 0x0102);
@@ -83,18 +67,11 @@ fn requests_of_the_description() {
 
 #[test]
 fn replies_of_the_description() {
-    let (result, data) = reply(
-        "21 02 01 00 24 00 00 56 00 00 00 00 2d 00 00 00",
-        1,
-        MessageId::VM_GET_VMID,
-    );
+    let (result, data) =
+        reply("21 02 01 00 24 00 00 56 00 00 00 00 2d 00 00 00", 1, MessageId::VM_GET_VMID);
     assert_eq!(result, Ok(()));
     assert_eq!(WordReply::read_from_bytes(&data).unwrap().value.get(), 0x2d);
-    let (result, data) = reply(
-        "21 02 02 00 81 00 00 56 00 00 00 00",
-        2,
-        MessageId::CONSOLE_OPEN,
-    );
+    let (result, data) = reply("21 02 02 00 81 00 00 56 00 00 00 00", 2, MessageId::CONSOLE_OPEN);
     assert_eq!((result, data), (Ok(()), vec![]));
 }
 
@@ -138,48 +115,22 @@ fn captured_identity_has_three_entries() {
 
 #[test]
 fn captured_short_replies() {
-    let (result, data) = reply(
-        "21020200 a0000056 00000000 64010001",
-        2,
-        MessageId::VM_HOST_GET_TYPE,
-    );
+    let (result, data) =
+        reply("21020200 a0000056 00000000 64010001", 2, MessageId::VM_HOST_GET_TYPE);
     assert_eq!(result, Ok(()));
-    assert_eq!(
-        WordReply::read_from_bytes(&data).unwrap().value.get(),
-        HOST_TYPE_QEMU
-    );
+    assert_eq!(WordReply::read_from_bytes(&data).unwrap().value.get(), HOST_TYPE_QEMU);
 
     let cases = [
-        (
-            "21020300 81000056 00000000",
-            3,
-            MessageId::CONSOLE_OPEN,
-            Ok(()),
-        ),
-        (
-            "21020400 83000056 00000000",
-            4,
-            MessageId::CONSOLE_WRITE,
-            Ok(()),
-        ),
+        ("21020300 81000056 00000000", 3, MessageId::CONSOLE_OPEN, Ok(())),
+        ("21020400 83000056 00000000", 4, MessageId::CONSOLE_WRITE, Ok(())),
         (
             "21020500 20000056 06000000",
             5,
             MessageId::VM_GET_HYP_RESOURCES,
             Err(RmError::ArgumentInvalid),
         ),
-        (
-            "21020600 80000056 03000000",
-            6,
-            MessageId::VM_SET_STATUS,
-            Err(RmError::Denied),
-        ),
-        (
-            "21020700 ff0f0056 ffffffff",
-            7,
-            MessageId(0x5600_0fff),
-            Err(RmError::Unimplemented),
-        ),
+        ("21020600 80000056 03000000", 6, MessageId::VM_SET_STATUS, Err(RmError::Denied)),
+        ("21020700 ff0f0056 ffffffff", 7, MessageId(0x5600_0fff), Err(RmError::Unimplemented)),
     ];
     for (text, sequence, id, expected) in cases {
         assert_eq!(reply(text, sequence, id), (expected, vec![]), "{id}");

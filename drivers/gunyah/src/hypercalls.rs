@@ -1,6 +1,6 @@
 //! The seam to the hypervisor: one method per hypercall a guest uses.
 //!
-//! Implementations: [`Hvc`] on a real CPU (native or SMCCC form, see [`discovery`]), and the fake hypervisor of the
+//! Implementations: `Hvc` on a real CPU (native or SMCCC form, see [`discovery`]), and the fake hypervisor of the
 //! `fake` feature. Everything else in this crate is generic over [`Hypercalls`] and never issues an instruction itself.
 
 pub mod discovery;

@@ -4,7 +4,7 @@ use crate::macros::named_enum;
 
 named_enum! {
     /// Why RM refused a request.
-    pub enum RmError: u32 {
+    pub enum RmError: u32 as "{}" {
         /// RM's heap is exhausted; it recovers once receivers drain.
         Nomem = 1 => "NOMEM",
         /// Another resource is exhausted.
@@ -57,11 +57,7 @@ impl RmError {
     /// Turns a reply's error word into a result, unknown codes kept.
     #[inline]
     pub fn check(code: u32) -> Result<(), Self> {
-        if code == Self::OK {
-            Ok(())
-        } else {
-            Err(Self::from(code))
-        }
+        if code == Self::OK { Ok(()) } else { Err(Self::from(code)) }
     }
 
     /// Returns the error of a code, `None` for 0 (success).

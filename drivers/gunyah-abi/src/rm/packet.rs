@@ -97,9 +97,7 @@ impl PacketHeader {
             return Ok((header, content));
         }
         match header.version_and_header_words & 0xF {
-            1 => Err(HeaderError::HeaderWords(
-                header.version_and_header_words >> 4,
-            )),
+            1 => Err(HeaderError::HeaderWords(header.version_and_header_words >> 4)),
             version => Err(HeaderError::Version(version)),
         }
     }
@@ -166,10 +164,7 @@ mod tests {
     #[test]
     fn header_fields_sit_where_the_protocol_has_them() {
         let header = PacketHeader::new(PacketType::Reply, 62, 0x1234, MessageId::CONSOLE_WRITE);
-        assert_eq!(
-            header.as_bytes(),
-            [0x21, 0xFA, 0x34, 0x12, 0x83, 0, 0, 0x56]
-        );
+        assert_eq!(header.as_bytes(), [0x21, 0xFA, 0x34, 0x12, 0x83, 0, 0, 0x56]);
         let (parsed, content) =
             PacketHeader::parse(&[0x21, 0xFA, 0x34, 0x12, 0x83, 0, 0, 0x56, 9]).unwrap();
         assert_eq!(parsed, &header);
@@ -182,13 +177,7 @@ mod tests {
     #[test]
     fn other_headers_are_named() {
         assert_eq!(PacketHeader::parse(&[0x21; 7]), Err(HeaderError::Short(7)));
-        assert_eq!(
-            PacketHeader::parse(&[0x22; 8]),
-            Err(HeaderError::Version(2))
-        );
-        assert_eq!(
-            PacketHeader::parse(&[0x31; 8]),
-            Err(HeaderError::HeaderWords(3))
-        );
+        assert_eq!(PacketHeader::parse(&[0x22; 8]), Err(HeaderError::Version(2)));
+        assert_eq!(PacketHeader::parse(&[0x31; 8]), Err(HeaderError::HeaderWords(3)));
     }
 }

@@ -161,52 +161,35 @@ pub const VM_EXIT_RESTART: u16 = 1;
 impl VmidRequest {
     /// Names a VM.
     pub const fn new(vmid: u16) -> Self {
-        Self {
-            vmid: U16::new(vmid),
-            reserved: U16::ZERO,
-        }
+        Self { vmid: U16::new(vmid), reserved: U16::ZERO }
     }
 }
 
 impl TextHeader {
     /// Announces `length` bytes of text.
     pub const fn new(length: u16) -> Self {
-        Self {
-            length: U16::new(length),
-            reserved: U16::ZERO,
-        }
+        Self { length: U16::new(length), reserved: U16::ZERO }
     }
 }
 
 impl ConsoleWriteHeader {
     /// Announces `length` bytes for the console of `target`.
     pub const fn new(target: u16, length: u16) -> Self {
-        Self {
-            target: U16::new(target),
-            length: U16::new(length),
-        }
+        Self { target: U16::new(target), length: U16::new(length) }
     }
 }
 
 impl VmExitRequest {
     /// Ends the VM with a code of [`exit_code`](super::exit_code).
     pub const fn new(code: u8) -> Self {
-        Self {
-            flags: U16::ZERO,
-            code,
-            reserved: 0,
-        }
+        Self { flags: U16::ZERO, code, reserved: 0 }
     }
 }
 
 impl SetStatusRequest {
     /// States how the guest is.
     pub fn new(os_state: OsState, app_status: u16) -> Self {
-        Self {
-            reserved: 0,
-            os_state: os_state.code(),
-            app_status: U16::new(app_status),
-        }
+        Self { reserved: 0, os_state: os_state.code(), app_status: U16::new(app_status) }
     }
 }
 
@@ -238,10 +221,7 @@ impl HypResource {
 
     /// IPA and size in bytes.
     pub fn memory(&self) -> (u64, u64) {
-        (
-            join(self.base_low, self.base_high),
-            join(self.size_low, self.size_high),
-        )
+        (join(self.base_low, self.base_high), join(self.size_low, self.size_high))
     }
 }
 

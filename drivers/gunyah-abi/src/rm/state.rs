@@ -4,7 +4,7 @@ use crate::macros::named_enum;
 
 named_enum! {
     /// State of a VM. Path: NONE, LOAD, (AUTH), INIT, READY, RUNNING, EXITED, RESETTING, RESET.
-    pub enum VmState: u8 {
+    pub enum VmState: u8 as "{}" {
         /// No VM.
         None = 0 => "NONE",
         /// Being initialised.
@@ -32,7 +32,7 @@ named_enum! {
 
 named_enum! {
     /// What a VM says of its operating system.
-    pub enum OsState: u8 {
+    pub enum OsState: u8 as "{}" {
         /// Nothing.
         None = 0 => "NONE",
         /// Early boot.
@@ -54,7 +54,7 @@ named_enum! {
 
 named_enum! {
     /// How a VM ended.
-    pub enum ExitType: u16 {
+    pub enum ExitType: u16 as "{}" {
         /// By the request `VM_EXIT`.
         VmExit = 0 => "VM_EXIT",
         /// By PSCI `SYSTEM_OFF`.
@@ -76,7 +76,7 @@ named_enum! {
 
 named_enum! {
     /// Kind of a virtual device in `VM_GET_HYP_RESOURCES`.
-    pub enum ResourceType: u8 {
+    pub enum ResourceType: u8 as "{}" {
         /// Doorbell to ring.
         DoorbellSource = 0 => "DOORBELL_SOURCE",
         /// Doorbell to receive from.

@@ -123,7 +123,7 @@ impl ConsoleReader {
     }
 
     /// Where the input is collected, for its counters.
-    pub fn input(&self) -> &ConsoleInput {
+    pub fn input(&self) -> &Arc<ConsoleInput> {
         &self.input
     }
 }
@@ -248,7 +248,7 @@ impl<'a, H: Hypercalls, T: Timer> RmConsole<'a, H, T> {
     }
 
     /// Where the input is collected, for its counters.
-    pub fn input(&self) -> &ConsoleInput {
+    pub fn input(&self) -> &Arc<ConsoleInput> {
         self.reader.input()
     }
 
