@@ -1,12 +1,45 @@
 //! The unikernel: device tree, memory, interrupts, time, tasks, console, services.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`dt`] | the device tree, turned into one plain [`dt::Platform`]; nothing else sees the tree |
+//! | [`memory`] | what is mapped how, and the heap |
+//! | [`interrupts`] | who handles which INTID; the GIC |
+//! | [`time`], [`task`] | the timer queue and the cooperative scheduler |
+//! | [`log`] | the log ring, which outlives a crash |
+//! | [`services`] | what answers other VMs |
+//! | [`system`], [`shell`] | what was found, and the console that shows it |
+//! | [`crash`] | crash reports as text |
+//!
+//! All of that is plain Rust that runs in host tests. The rest needs the machine: `start` and
+//! `run` tell the boot story, `hardware`, `critical`, `power` and `uart` are its instructions and
+//! registers, `last_words` its end by panic.
 #![cfg_attr(not(test), no_std)]
 
 extern crate alloc;
 
 pub mod crash;
 pub mod dt;
-pub mod memory;
+pub mod interrupts;
 pub mod log;
+pub mod memory;
+pub mod services;
 pub mod shell;
+pub mod system;
 pub mod task;
 pub mod time;
+
+#[cfg(target_os = "none")]
+pub mod critical;
+#[cfg(target_os = "none")]
+pub mod hardware;
+#[cfg(target_os = "none")]
+pub mod last_words;
+#[cfg(target_os = "none")]
+pub mod power;
+#[cfg(target_os = "none")]
+pub mod run;
+#[cfg(target_os = "none")]
+pub mod start;
+#[cfg(target_os = "none")]
+pub mod uart;

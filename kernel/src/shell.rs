@@ -1,4 +1,116 @@
-//! The shell: a line editor, and the commands a person can type.
+//! The shell: what a person at the console sees.
+//!
+//! One task reads keys, shows log lines as they come, and runs commands. The line being typed is
+//! taken off the screen while something else is printed. Output is collected and written in large
+//! pieces, since each write costs a round trip to the Resource Manager.
 
+pub mod commands;
 pub mod history;
 pub mod line;
+mod objects;
+mod page;
+mod show;
+
+use crate::{
+    log::{LogRing, Reader},
+    system::{Machine, System},
+};
+use alloc::string::String;
+use commands::Next;
+use embassy_futures::select::{Either, select};
+use embedded_io_async::{Read, Write};
+use gunyah::hypercalls::Hypercalls;
+use line::{Event, LineEditor};
+use page::Page;
+
+/// What stands before the line.
+pub const PROMPT: &str = "billy> ";
+
+/// How the shell ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// `poweroff`.
+    PowerOff,
+    /// `reboot`.
+    Reboot,
+}
+
+/// Runs the shell on `terminal` until a command ends it.
+///
+/// # Errors
+///
+/// Whatever the terminal answers.
+pub async fn run<T, H, M>(
+    terminal: &mut T,
+    system: &System<H>,
+    machine: &M,
+) -> Result<End, T::Error>
+where
+    T: Read + Write,
+    H: Hypercalls,
+    M: Machine,
+{
+    let mut editor = LineEditor::new(PROMPT);
+    let mut page = Page::new();
+    let mut follower = Follower { ring: machine.log(), reader: Reader::new() };
+    let mut input = [0; 256];
+    loop {
+        if follower.has_news() {
+            editor.hide(&mut page.raw());
+            while follower.copy(&mut page) {
+                page.write_to(terminal).await?;
+            }
+        }
+        editor.show(&mut page.raw());
+        page.write_to(terminal).await?;
+        let count = match select(terminal.read(&mut input), follower.wait()).await {
+            Either::First(count) => count?,
+            Either::Second(()) => continue,
+        };
+        let mut rest = input.get(..count).unwrap_or_default();
+        while let Some(event) = editor.feed(&mut rest, &mut page.raw()) {
+            let line = match event {
+                Event::Line(line) => String::from(line),
+                Event::Interrupted => String::new(),
+            };
+            page.write_to(terminal).await?;
+            let next = commands::execute(&line, &mut page, terminal, system, machine).await?;
+            page.write_to(terminal).await?;
+            if let Next::End(end) = next {
+                return Ok(end);
+            }
+            editor.show(&mut page.raw());
+        }
+        page.write_to(terminal).await?;
+    }
+}
+
+/// Follows the log ring.
+struct Follower {
+    ring: &'static LogRing,
+    reader: Reader,
+}
+
+impl Follower {
+    fn has_news(&self) -> bool {
+        self.ring.unread(self.reader) > 0
+    }
+
+    async fn wait(&self) {
+        self.ring.wait(self.reader).await;
+    }
+
+    /// Copies the next piece of the log; says how much was overwritten before it was read.
+    fn copy(&mut self, page: &mut Page) -> bool {
+        let mut buffer = [0; 1024];
+        let read = self.ring.read(&mut self.reader, &mut buffer);
+        if read.lost > 0 {
+            page.line(format_args!("[{} bytes of the log were overwritten]", read.lost));
+        }
+        page.bytes(buffer.get(..read.bytes).unwrap_or_default());
+        read.bytes > 0 || read.lost > 0
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -9,13 +9,11 @@ macro_rules! properties {
         #[repr(u8)]
         pub(super) enum Name { $($variant),* }
 
-        impl Name {
-            /// Returns the name that is spelled `bytes`, if it means something here.
-            pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-                const TABLE: &[(&[u8], Name)] = &[$(($name.as_bytes(), Name::$variant)),*];
-                TABLE.iter().find(|(name, _)| *name == bytes).map(|&(_, name)| name)
-            }
+        /// The names with the bytes they are spelled with.
+        const SPELLED: [(&[u8], Name); [$($name),*].len()] =
+            [$(($name.as_bytes(), Name::$variant)),*];
 
+        impl Name {
             /// Returns how the name is spelled.
             pub(super) const fn spelled(self) -> &'static str {
                 match self { $(Self::$variant => $name),* }
@@ -74,6 +72,48 @@ properties! {
     VmUri = "qcom,vm-uri",
     Vendor = "qcom,vendor",
     Vmid = "qcom,vmid",
+}
+
+/// One more than the length of the longest name.
+const LENGTHS: usize = {
+    let (mut longest, mut i) = (0, 0);
+    while i < SPELLED.len() {
+        if SPELLED[i].0.len() > longest {
+            longest = SPELLED[i].0.len();
+        }
+        i += 1;
+    }
+    longest + 1
+};
+
+/// The names by ascending length, and for each length where its names begin: a name then needs
+/// few comparisons.
+static BY_LENGTH: ([(&[u8], Name); SPELLED.len()], [u8; LENGTHS + 1]) = {
+    let (mut sorted, mut starts) = (SPELLED, [0; LENGTHS + 1]);
+    let (mut length, mut used) = (0, 0);
+    while length < LENGTHS {
+        let mut i = 0;
+        while i < SPELLED.len() {
+            if SPELLED[i].0.len() == length {
+                sorted[used] = SPELLED[i];
+                used += 1;
+            }
+            i += 1;
+        }
+        length += 1;
+        starts[length] = used as u8;
+    }
+    (sorted, starts)
+};
+
+impl Name {
+    /// Returns the name that is spelled `bytes`, if it means something here.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (names, starts) = &BY_LENGTH;
+        let (start, end) = (starts.get(bytes.len())?, starts.get(bytes.len() + 1)?);
+        let candidates = names.get(usize::from(*start)..usize::from(*end))?;
+        candidates.iter().find(|(name, _)| *name == bytes).map(|&(_, name)| name)
+    }
 }
 
 /// What a node describes. A node that could be several things is the greatest of them: the
@@ -140,7 +180,8 @@ pub(super) fn kind_of(text: &[u8]) -> Option<Kind> {
         return Some(Kind::VmIdentity);
     }
     const MANAGER: &[u8] = compatible::RESOURCE_MANAGER_SUBSTRING.as_bytes();
-    text.windows(MANAGER.len()).any(|part| part == MANAGER).then_some(Kind::ResourceManager)
+    let is_manager = |part: &[u8]| part.first() == MANAGER.first() && part == MANAGER;
+    text.windows(MANAGER.len()).any(is_manager).then_some(Kind::ResourceManager)
 }
 
 /// Returns the compatible string if it is one of those of the Gunyah hypervisor.

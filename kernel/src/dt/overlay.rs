@@ -2,14 +2,15 @@
 
 use super::error::{DtError, Fault, TreeName};
 use super::scan::{CheckedTree, MAX_DEPTH};
+use super::tokens::{Token, Tokens};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 use dtoolkit::error::OverlayError;
-use dtoolkit::fdt::Fdt;
+use dtoolkit::memreserve::MemoryReservation;
 use dtoolkit::model::overlay::OverlayApplier;
-use dtoolkit::model::{DeviceTree, DeviceTreeNode};
+use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 use dtoolkit::overlay::{FixupLocation, NODE_FIXUPS};
 use dtoolkit::{Node, Property};
 use zerocopy::IntoBytes;
@@ -73,24 +74,58 @@ pub(super) fn apply(
     Ok(OwnTree::new(&bytes))
 }
 
+/// Makes dtoolkit's form of a tree; its own way there checks and reads every node several times.
 fn model(tree: &CheckedTree<'_>) -> Result<DeviceTree, DtError> {
-    let error = |what: &dyn core::fmt::Display| DtError::Overlay {
-        tree: tree.name,
-        what: format!("cannot be prepared for merging: {what}"),
-    };
-    let model = DeviceTree::from_fdt(&Fdt::new(tree.bytes).map_err(|parse| error(&parse))?);
-    // The model has names as keys, so what is there twice is there once.
-    if count(&model.root) != (tree.nodes, tree.properties) {
-        return Err(error(&"a node or a property of the same name is there twice"));
+    let mut tokens = tree.tokens();
+    let mut model = DeviceTree::new();
+    model.memory_reservations =
+        tree.reservations().map(|(start, size)| MemoryReservation::new(start, size)).collect();
+    if let Ok(Token::Begin(name)) = tokens.next() {
+        model.root = node(tree, &mut tokens, name)?;
     }
     Ok(model)
 }
 
-/// Returns how many nodes and properties there are.
-fn count(node: &DeviceTreeNode) -> (usize, usize) {
-    node.children()
-        .map(count)
-        .fold((1, node.properties().count()), |sum, child| (sum.0 + child.0, sum.1 + child.1))
+/// Makes a node with all below it, which is not deep in a checked tree.
+fn node(
+    tree: &CheckedTree<'_>,
+    tokens: &mut Tokens<'_>,
+    name: &[u8],
+) -> Result<DeviceTreeNode, DtError> {
+    let offset = tokens.at;
+    let mut node = DeviceTreeNode::new_unchecked(text(name));
+    let (mut properties, mut children) = (0, 0);
+    loop {
+        match tokens.next() {
+            Ok(Token::Property { name, value }) => {
+                let name = text(tree.string(name as usize));
+                node.add_property(DeviceTreeProperty::new_unchecked(name, value));
+                properties += 1;
+            }
+            Ok(Token::Begin(name)) => {
+                node.add_child(self::node(tree, tokens, name)?);
+                children += 1;
+            }
+            Ok(Token::End | Token::Last) | Err(_) => break,
+        }
+    }
+    // Both are kept by name, so what is there twice is there once now.
+    for (found, made, what) in [
+        (properties, node.properties().count(), "property"),
+        (children, node.children().count(), "child"),
+    ] {
+        if found != made {
+            let what =
+                format!("{}: a {what} of the same name is there twice", tree.path_at(offset));
+            return Err(DtError::Overlay { tree: tree.name, what });
+        }
+    }
+    Ok(node)
+}
+
+/// Returns a name, whose characters have been checked to be ASCII.
+fn text(name: &[u8]) -> &str {
+    core::str::from_utf8(name).unwrap_or_default()
 }
 
 fn is_deeper(node: &DeviceTreeNode, depth: usize) -> bool {
@@ -118,7 +153,7 @@ fn check_fragments(tree: TreeName, overlay: &DeviceTree) -> Result<(), DtError> 
 
 /// Says what dtoolkit could not do, and where.
 fn explain(tree: &CheckedTree<'_>, error: &OverlayError) -> DtError {
-    let place = DeviceTree::from_fdt(&Fdt::new_unchecked(tree.bytes));
+    let place = model(tree).unwrap_or_default();
     let what = match error {
         OverlayError::TargetNotFound(target) => match fragment_with(&place, target) {
             Some((name, property)) => {

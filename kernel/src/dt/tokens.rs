@@ -47,6 +47,7 @@ impl<'a> Tokens<'a> {
     }
 
     /// Returns the next token. An error is about the byte at [`Tokens::at`].
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Result<Token<'a>, Fault> {
         loop {
             self.at = self.next;
@@ -81,13 +82,20 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// Returns the node name at `offset`, without its final zero byte.
+/// Returns the node name at `offset`, without its final zero byte. Its characters are printable,
+/// and none is a slash.
 pub(super) fn node_name(bytes: &[u8], offset: usize) -> Result<&[u8], Fault> {
     let rest = bytes.get(offset..).unwrap_or(&[]);
-    let window = rest.get(..MAX_NODE_NAME + 1).unwrap_or(rest);
-    match window.iter().position(|&byte| byte == 0) {
-        Some(length) => Ok(&window[..length]),
-        None if window.len() < rest.len() => Err(Fault::LongName(MAX_NODE_NAME)),
-        None => Err(Fault::Endless("node name")),
+    let window = rest.get(..=MAX_NODE_NAME).unwrap_or(rest);
+    let is_name = |byte: u8| byte.wrapping_sub(b'!') <= b'~' - b'!' && byte != b'/';
+    if let Some(length) = window.iter().position(|&byte| !is_name(byte)) {
+        return match window[length] {
+            0 => Ok(&window[..length]),
+            _ => Err(Fault::BadName("node")),
+        };
+    }
+    match rest.len() > MAX_NODE_NAME {
+        true => Err(Fault::LongName(MAX_NODE_NAME)),
+        false => Err(Fault::Endless("node name")),
     }
 }

@@ -24,6 +24,8 @@ const MAX_MAPPED: usize = 32;
 const MAX_PROPERTIES: usize = 2048;
 /// Bytes of the paths of these nodes that are kept.
 const MAX_PATH_BYTES: usize = 32 * 1024;
+/// Property names that are remembered with their offset.
+const KNOWN_NAMES: usize = 64;
 
 /// Collects from `tree` what a [`super::Platform`] is made of.
 pub(super) fn walk<'t>(tree: &'t CheckedTree<'t>) -> Result<Collected<'t>, DtError> {
@@ -39,6 +41,7 @@ pub(super) fn walk<'t>(tree: &'t CheckedTree<'t>) -> Result<Collected<'t>, DtErr
         collected: Collected::new(tree),
         path_bytes: 0,
         mapped: 0,
+        known: [(usize::MAX, None); KNOWN_NAMES],
     };
     walk.run(reader.parse_iter())?;
     Ok(walk.collected)
@@ -99,6 +102,8 @@ struct Walk<'t> {
     collected: Collected<'t>,
     path_bytes: usize,
     mapped: usize,
+    /// What was found at an offset in the strings block: most names come several times.
+    known: [(usize, Option<Name>); KNOWN_NAMES],
 }
 
 impl<'t> Walk<'t> {
@@ -143,11 +148,8 @@ impl<'t> Walk<'t> {
     }
 
     fn property(&mut self, property: &ParsedProp<'t>) -> Result<(), DtError> {
-        let spelled = self.tree.string(property.name_offset);
-        let (Some(name), Some(depth)) = (Name::from_bytes(spelled), self.depth.checked_sub(1))
-        else {
-            return Ok(());
-        };
+        let name = self.name(property.name_offset);
+        let (Some(name), Some(depth)) = (name, self.depth.checked_sub(1)) else { return Ok(()) };
         let value = property.prop_buf;
         let frame = &mut self.stack[depth];
         let bit = 1_u64 << name as u32;
@@ -173,6 +175,15 @@ impl<'t> Walk<'t> {
         }
         self.collected.properties.push((name, value));
         Ok(())
+    }
+
+    /// Returns the name at an offset in the strings block, if it means something.
+    fn name(&mut self, offset: usize) -> Option<Name> {
+        let known = &mut self.known[offset % KNOWN_NAMES];
+        if known.0 != offset {
+            *known = (offset, Name::from_bytes(self.tree.string(offset)));
+        }
+        known.1
     }
 
     /// Keeps or drops the innermost open node, whose properties have all been seen.

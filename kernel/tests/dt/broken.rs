@@ -201,8 +201,7 @@ fn the_same_twice() {
     twice[at + 1] = b'1';
     assert_eq!(
         error(&[&tree("gunyah-vm.dtb"), &twice]),
-        "overlay 1: cannot be prepared for merging: a node or a property of the same name is \
-         there twice"
+        "overlay 1: /fragment@0/__overlay__: a child of the same name is there twice"
     );
 }
 

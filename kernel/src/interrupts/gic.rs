@@ -1,0 +1,162 @@
+//! The GICv3: programming what the device tree names, and dispatch.
+//!
+//! Only interrupts in use are programmed: each access to the distributor traps and costs the
+//! hypervisor some two thousand instructions. Acknowledge and end of interrupt are system
+//! registers that do not trap.
+//!
+//! All are in group 1: Gunyah's virtual GIC has one security state (`GICD_CTLR.DS`), in which
+//! group 0 would be FIQs. Whether an interrupt is edge or level is set before it is enabled, since
+//! a Gunyah queue interrupt left at its reset value, level, fires without end.
+
+use super::{Handler, Table, Taken, Usage};
+use crate::dt::{Gic, Interrupt, Trigger};
+use alloc::vec::Vec;
+use arm_gic::{
+    IntId, InterruptGroup,
+    gicv3::{
+        GicCpuInterface, GicError, GicV3, Group,
+        registers::{Gicd, GicdCtlr, GicrSgi},
+    },
+};
+use core::{
+    cell::RefCell,
+    ptr::NonNull,
+    sync::atomic::{AtomicU64, Ordering},
+};
+use critical_section::Mutex;
+use safe_mmio::UniqueMmioPointer;
+use thiserror::Error;
+
+/// One priority for all: there is no preemption.
+const PRIORITY: u8 = 0x80;
+
+/// The interrupt controller refused something.
+#[derive(Clone, Copy, Debug, Error)]
+pub enum Error {
+    /// The frames are not those of a GICv3.
+    #[error("no GICv3 where the device tree says: {0}")]
+    NotAGic(GicError),
+    /// An interrupt could not be programmed.
+    #[error("INTID {0} refused: {1}")]
+    Interrupt(u32, GicError),
+    /// No INTID of a GICv3 without extended ranges.
+    #[error("there is no INTID {0}")]
+    NoSuchInterrupt(u32),
+    /// An interrupt that somebody has already.
+    #[error(transparent)]
+    Taken(#[from] Taken),
+    /// The controller is not initialised.
+    #[error("the GIC is not initialised")]
+    NotReady,
+}
+
+static GIC: Mutex<RefCell<Option<GicV3<'static>>>> = Mutex::new(RefCell::new(None));
+static TABLE: Mutex<RefCell<Table>> = Mutex::new(RefCell::new(Table::new()));
+static SPURIOUS: AtomicU64 = AtomicU64::new(0);
+static UNEXPECTED: AtomicU64 = AtomicU64::new(0);
+
+/// Brings up the distributor and this CPU's part of the GIC; nothing is enabled yet.
+///
+/// # Errors
+///
+/// [`Error::NotAGic`].
+///
+/// # Safety
+///
+/// `gic` gives the frames of a GIC, mapped as device memory, and this is called once.
+pub unsafe fn init(gic: &Gic) -> Result<(), Error> {
+    let redistributor = gic.redistributors.first().map_or(0, |range| range.start);
+    let (Some(distributor), Some(redistributor)) = (
+        NonNull::new(gic.distributor.start as *mut Gicd),
+        NonNull::new(redistributor as *mut GicrSgi),
+    ) else {
+        return Err(Error::NotReady);
+    };
+    // SAFETY: the caller's promise.
+    let distributor = unsafe { UniqueMmioPointer::new(distributor) };
+    // SAFETY: likewise; one CPU runs, whose redistributor is the first.
+    let mut gic = unsafe { GicV3::new(distributor, redistributor, 1) }.map_err(Error::NotAGic)?;
+    gic.init_cpu(0);
+    // With one security state affinity routing is bit 4 and group 1 bit 1.
+    gic.gicd_set_control(GicdCtlr::ARE_S | GicdCtlr::EnableGrp1NS);
+    GicCpuInterface::set_priority_mask(0xff);
+    GicCpuInterface::enable_group1(true);
+    critical_section::with(|cs| GIC.borrow_ref_mut(cs).replace(gic));
+    Ok(())
+}
+
+/// Has `handler` called for `interrupt` from now on.
+///
+/// # Errors
+///
+/// The INTID has a handler already, or the GIC knows no such INTID.
+pub fn enable(
+    interrupt: Interrupt,
+    name: &'static str,
+    handler: Handler,
+) -> Result<(), Error> {
+    critical_section::with(|cs| {
+        let mut gic = GIC.borrow_ref_mut(cs);
+        let gic = gic.as_mut().ok_or(Error::NotReady)?;
+        TABLE.borrow_ref_mut(cs).add(interrupt, name, handler)?;
+        program(gic, interrupt)
+    })
+}
+
+fn program(gic: &mut GicV3<'_>, interrupt: Interrupt) -> Result<(), Error> {
+    let Interrupt { intid, trigger } = interrupt;
+    let id = match intid {
+        0..16 => IntId::sgi(intid),
+        16..32 => IntId::ppi(intid - 16),
+        32..1020 => IntId::spi(intid - 32),
+        _ => return Err(Error::NoSuchInterrupt(intid)),
+    };
+    let trigger = match trigger {
+        Trigger::Edge => arm_gic::Trigger::Edge,
+        Trigger::Level => arm_gic::Trigger::Level,
+    };
+    let cpu = id.is_private().then_some(0);
+    let mut set = || {
+        gic.set_trigger(id, cpu, trigger)?;
+        gic.set_group(id, cpu, Group::Group1NS)?;
+        gic.set_interrupt_priority(id, cpu, PRIORITY)?;
+        if !id.is_private() {
+            // The architecture leaves the reset value of the route open: to this CPU.
+            gic.distributor().set_routing(id, Some(0))?;
+        }
+        gic.enable_interrupt(id, cpu, true)
+    };
+    set().map_err(|error| Error::Interrupt(intid, error))
+}
+
+/// Handles what is pending; called by the interrupt vector, on the exception stack.
+#[inline]
+pub fn dispatch() {
+    let Some(intid) = GicCpuInterface::get_and_acknowledge_interrupt(InterruptGroup::Group1) else {
+        SPURIOUS.fetch_add(1, Ordering::Relaxed);
+        return;
+    };
+    let number = u32::from(intid);
+    match critical_section::with(|cs| TABLE.borrow_ref_mut(cs).take(number)) {
+        Some(handler) => handler(),
+        None => unexpected(number),
+    }
+    GicCpuInterface::end_interrupt(intid, InterruptGroup::Group1);
+}
+
+#[cold]
+fn unexpected(intid: u32) {
+    if UNEXPECTED.fetch_add(1, Ordering::Relaxed) == 0 {
+        log::warn!(target: "irq", "unexpected INTID {intid}; further ones are only counted");
+    }
+}
+
+/// All interrupts in use, by INTID.
+pub fn usage() -> Vec<Usage> {
+    critical_section::with(|cs| TABLE.borrow_ref(cs).usage().collect())
+}
+
+/// How many acknowledges found nothing, and how many interrupts had no handler.
+pub fn stray() -> (u64, u64) {
+    (SPURIOUS.load(Ordering::Relaxed), UNEXPECTED.load(Ordering::Relaxed))
+}

@@ -1,0 +1,85 @@
+//! The ways out: PSCI system off, reset, and reset with a vendor code.
+//!
+//! Calls are those of Arm DEN 0022 (PSCI 1.1), by the conduit that the device tree names. Nothing
+//! here returns: a hypervisor that refuses leaves the CPU waiting with interrupts masked.
+
+use core::sync::atomic::{AtomicU8, Ordering};
+use smccc::psci;
+
+/// How PSCI is called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Conduit {
+    /// By `hvc #0`; also the guess where nothing is known yet.
+    #[default]
+    Hvc,
+    /// By `smc #0`.
+    Smc,
+}
+
+/// Ends that are no panic, with the number that SYSTEM_RESET2 carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Failure {
+    /// The device tree cannot be used.
+    DeviceTree = 1,
+    /// Memory cannot be mapped as the tree describes it.
+    Memory = 2,
+    /// There is no hypervisor, or not one of the kind expected.
+    Hypervisor = 3,
+    /// The interrupt controller refused something.
+    Interrupts = 4,
+    /// There is no Resource Manager, so no console.
+    NoConsole = 5,
+    /// Entered at EL2, where there is no hypervisor to be a guest of.
+    NotAGuest = 6,
+    /// A panic before anything else could report it.
+    EarlyPanic = 7,
+}
+
+/// Vendor-specific reset types have this bit set (PSCI 1.1, 5.1.15).
+const VENDOR_RESET: u32 = 0x8000_0000;
+
+static CONDUIT: AtomicU8 = AtomicU8::new(Conduit::Hvc as u8);
+
+/// Uses `conduit` from now on.
+pub fn set_conduit(conduit: Conduit) {
+    CONDUIT.store(conduit as u8, Ordering::Relaxed);
+}
+
+macro_rules! call {
+    ($function:ident($($argument:expr),*)) => {
+        if CONDUIT.load(Ordering::Relaxed) == Conduit::Smc as u8 {
+            psci::$function::<smccc::Smc>($($argument),*)
+        } else {
+            psci::$function::<smccc::Hvc>($($argument),*)
+        }
+    };
+}
+
+/// Powers off: SYSTEM_OFF.
+pub fn off() -> ! {
+    let _ = call!(system_off());
+    halt()
+}
+
+/// Restarts: SYSTEM_RESET.
+pub fn reset() -> ! {
+    let _ = call!(system_reset());
+    halt()
+}
+
+/// Ends with a failure that is no panic: SYSTEM_RESET2 with a vendor code; off where that is not
+/// implemented.
+pub fn fail(failure: Failure) -> ! {
+    let _ = call!(system_reset2(VENDOR_RESET | failure as u32, 0));
+    off()
+}
+
+/// Waits for ever, with interrupts masked.
+pub fn halt() -> ! {
+    crate::critical::mask();
+    loop {
+        crate::critical::wait_for_interrupt();
+    }
+}

@@ -1,0 +1,129 @@
+//! The commands: their names, their words, and what they do.
+
+use super::{End, objects, page::Page, show};
+use crate::{
+    dt,
+    system::{Machine, System},
+};
+use embedded_io_async::Write;
+use gunyah::hypercalls::Hypercalls;
+
+/// What the shell does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Prompt again.
+    Prompt,
+    /// End.
+    End(End),
+}
+
+/// A command in `help`.
+struct Command {
+    usage: &'static str,
+    what: &'static str,
+}
+
+const COMMANDS: [Command; 17] = [
+    Command { usage: "help", what: "this list" },
+    Command { usage: "vm", what: "who this VM is and what it was given" },
+    Command { usage: "hyp", what: "which hypervisor, and what it offers" },
+    Command { usage: "dt [path]", what: "a node of the device tree" },
+    Command { usage: "mem", what: "what is mapped how, and the heap" },
+    Command { usage: "irq", what: "interrupts in use, with counts" },
+    Command { usage: "tasks", what: "tasks, with polls and wakes" },
+    Command { usage: "bell list", what: "doorbells, their flags and answers" },
+    Command { usage: "bell ring <label> [flags] [count]", what: "ring a doorbell" },
+    Command { usage: "msgq list", what: "message queues, with counts" },
+    Command { usage: "msgq send <label> <text>", what: "send a message" },
+    Command { usage: "log", what: "the log from its oldest line" },
+    Command { usage: "uptime", what: "time since boot" },
+    Command { usage: "count <n>", what: "number n lines, to see that the console loses none" },
+    Command { usage: "panic", what: "crash, to see a crash report" },
+    Command { usage: "reboot", what: "restart this VM" },
+    Command { usage: "poweroff", what: "end this VM" },
+];
+
+/// Runs one line. What it prints is left in `page`, or written on the way when it is much.
+///
+/// # Errors
+///
+/// Whatever the terminal answers.
+pub async fn execute<T, H, M>(
+    line: &str,
+    page: &mut Page,
+    terminal: &mut T,
+    system: &System<H>,
+    machine: &M,
+) -> Result<Next, T::Error>
+where
+    T: Write,
+    H: Hypercalls,
+    M: Machine,
+{
+    let mut words = line.split_whitespace();
+    let Some(command) = words.next() else { return Ok(Next::Prompt) };
+    match command {
+        "help" => help(page),
+        "vm" => show::vm(page, system),
+        "hyp" => show::hypervisor(page, &system.identity),
+        "dt" => {
+            let path = words.next().unwrap_or("/");
+            if let Err(error) = dt::show(system.tree, path, page) {
+                page.line(format_args!("dt: {error}"));
+            }
+        }
+        "mem" => show::memory(page, system, machine),
+        "irq" => show::interrupts(page, machine),
+        "tasks" => show::tasks(page, machine),
+        "bell" => match words.next() {
+            Some("list") => objects::list_bells(page, system),
+            Some("ring") => objects::ring(page, system, words),
+            _ => page.line(format_args!("bell: say 'bell list' or 'bell ring <label>'")),
+        },
+        "msgq" => match words.next() {
+            Some("list") => objects::list_queues(page, system),
+            Some("send") => objects::send(page, system, line).await,
+            _ => page.line(format_args!("msgq: say 'msgq list' or 'msgq send <label> <text>'")),
+        },
+        "log" => {
+            let ring = machine.log();
+            let mut reader = crate::log::Reader::new();
+            let end = ring.written();
+            let mut buffer = [0; 1024];
+            while reader.position() < end {
+                let read = ring.read(&mut reader, &mut buffer);
+                page.bytes(buffer.get(..read.bytes).unwrap_or_default());
+                write_when_full(page, terminal).await?;
+            }
+        }
+        "uptime" => show::uptime(page, machine.uptime()),
+        "count" => match words.next().map(str::parse::<u32>) {
+            Some(Ok(last)) => {
+                for n in 1..=last {
+                    page.line(format_args!("{n}"));
+                    write_when_full(page, terminal).await?;
+                }
+            }
+            _ => page.line(format_args!("count: say up to which number")),
+        },
+        "panic" => panic!("asked for at the console"),
+        "reboot" => return Ok(Next::End(End::Reboot)),
+        "poweroff" => return Ok(Next::End(End::PowerOff)),
+        other => page.line(format_args!(
+            "unknown command '{}'; 'help' lists those there are",
+            other.escape_debug()
+        )),
+    }
+    Ok(Next::Prompt)
+}
+
+async fn write_when_full<T: Write>(page: &mut Page, terminal: &mut T) -> Result<(), T::Error> {
+    if page.is_full() { page.write_to(terminal).await } else { Ok(()) }
+}
+
+fn help(page: &mut Page) {
+    let width = COMMANDS.iter().map(|command| command.usage.len()).max().unwrap_or_default();
+    for Command { usage, what } in &COMMANDS {
+        page.line(format_args!("  {usage:width$}  {what}"));
+    }
+}

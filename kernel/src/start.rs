@@ -1,0 +1,271 @@
+//! From the first line of Rust to a machine that tasks can run on.
+//!
+//! Each step takes what the one before found, and fails with an error that says what is wrong.
+
+use crate::{
+    dt::{self, AddressRange, DtError, Form, Platform, PsciConduit, RawMemory},
+    hardware::TIMERS,
+    interrupts::gic,
+    log::{LogRing, Logger, Reader},
+    memory::{self, Inputs, Kind, PlanError, Region, heap::Heap, paging::AddressSpace},
+    power::{self, Conduit, Failure},
+    uart::PolledUart,
+};
+use aarch64_paging::MapError;
+use alloc::vec::Vec;
+use billy_boot::{BootInfo, ExceptionFrame, Layout};
+use core::{
+    fmt::Write,
+    mem::MaybeUninit,
+    ops::Range,
+    sync::atomic::{AtomicBool, Ordering},
+};
+use gunyah::hypercalls::{
+    discovery::{DiscoveryError, Identity},
+    Hvc, discover,
+};
+use thiserror::Error;
+
+/// What serves while the device tree is read.
+const FIRST_HEAP: usize = 512 * 1024;
+/// Device trees lie in the first 512 GiB: the first page table reaches no further.
+const TREE_LIMIT: u64 = 1 << 39;
+/// The entry code maps the GiB that holds the tree's first byte.
+const GIBIBYTE: u64 = 1 << 30;
+
+/// The global allocator.
+#[global_allocator]
+pub static HEAP: Heap = Heap::empty();
+/// What was logged; a debugger finds it by this name, a hypervisor by its magic number.
+#[unsafe(no_mangle)]
+pub static BILLY_LOG: LogRing = LogRing::new();
+
+static LOGGER: Logger = Logger::new(&BILLY_LOG, || TIMERS.uptime());
+static PROBING: AtomicBool = AtomicBool::new(false);
+
+#[unsafe(link_section = ".noinit")]
+static mut FIRST_HEAP_MEMORY: MaybeUninit<[u8; FIRST_HEAP]> = MaybeUninit::uninit();
+
+/// Why the kernel cannot run.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The device tree cannot be used.
+    #[error("device tree: {0}")]
+    Tree(#[from] DtError),
+    /// x0 at entry is no address of a device tree.
+    #[error("device tree: x0 is {0:#x}, where none can be")]
+    NoTree(u64),
+    /// Memory cannot be used as described.
+    #[error("memory: {0}")]
+    Plan(#[from] PlanError),
+    /// The page tables cannot be built.
+    #[error("memory: cannot map: {0}")]
+    Map(MapError),
+    /// Entered at EL2.
+    #[error("entered at EL2: there is no hypervisor below to be a guest of")]
+    NotAGuest,
+    /// No hypervisor of the right kind.
+    #[error("hypervisor: {0}")]
+    Hypervisor(#[from] DiscoveryError),
+    /// Neither the tree nor an HVC tells of a hypervisor.
+    #[error("hypervisor: the device tree names none, and HVC is undefined")]
+    NoHypervisor,
+    /// The GIC refused something.
+    #[error("interrupts: {0}")]
+    Interrupts(#[from] gic::Error),
+    /// There is nobody to talk to.
+    #[error("console: {0}")]
+    NoConsole(&'static str),
+    /// A queue that the device tree describes cannot exist.
+    #[error("queue: {0}")]
+    Queue(#[from] gunyah::queue::QueueError),
+}
+
+impl StartError {
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Tree(_) | Self::NoTree(_) => Failure::DeviceTree,
+            Self::Plan(_) | Self::Map(_) => Failure::Memory,
+            Self::NotAGuest => Failure::NotAGuest,
+            Self::Hypervisor(_) | Self::NoHypervisor => Failure::Hypervisor,
+            Self::Interrupts(_) => Failure::Interrupts,
+            Self::NoConsole(_) | Self::Queue(_) => Failure::NoConsole,
+        }
+    }
+}
+
+/// What is known of the machine so far.
+pub struct Found {
+    /// What the device tree says.
+    pub platform: Platform,
+    /// The tree itself.
+    pub tree: &'static [u8],
+    /// How it was handed over.
+    pub form: Form,
+    /// Where the tree, with all overlays, lies.
+    pub tree_range: Range<u64>,
+    /// Where the entry code was entered.
+    pub entry_level: u64,
+    /// What is mapped how.
+    pub memory: Vec<Region>,
+}
+
+/// What is known of the machine, the hypervisor included.
+pub struct Guest {
+    /// The machine.
+    pub found: Found,
+    /// How to call the hypervisor.
+    pub hypervisor: Hvc,
+    /// Who it is.
+    pub identity: Identity,
+}
+
+/// Gives the first heap its memory and starts to log.
+pub fn heap_and_log() {
+    let start = &raw mut FIRST_HEAP_MEMORY as usize;
+    // SAFETY: the memory belongs to nobody else, is mapped by the entry code and stays mapped as
+    // a part of the image; this runs once, first of all.
+    unsafe { HEAP.add(start, start + FIRST_HEAP) };
+    // Fails only if a logger is set already.
+    let _ = log::set_logger(&LOGGER);
+    log::set_max_level(log::LevelFilter::Info);
+}
+
+/// Reads the device tree, with its overlays.
+///
+/// # Errors
+///
+/// [`StartError::NoTree`], [`StartError::Tree`].
+pub fn read_tree(info: &BootInfo) -> Result<Found, StartError> {
+    let start = info.tree;
+    if start == 0 || start >= TREE_LIMIT {
+        return Err(StartError::NoTree(start));
+    }
+    // Of the tree's memory no more than the entry code mapped, and no more than any tree may have.
+    let mapped = (GIBIBYTE - start % GIBIBYTE) as usize;
+    let len = mapped.min(2 * dt::MAX_TREE_BYTES);
+    // SAFETY: whoever entered the kernel put a device tree at x0 and leaves it alone. What a
+    // header lays claim to that is not there ends in a reported abort.
+    let source = unsafe { RawMemory::new(start as *const u8, len) };
+    let loaded = dt::load(&source, None)?;
+    let tree_range = start..start + loaded.source_bytes as u64;
+    let (form, platform) = (loaded.form, loaded.platform.clone());
+    // The bytes are needed for as long as the kernel runs, wherever they are.
+    let tree: &'static [u8] = Vec::leak(loaded.tree().to_vec());
+    if let Some(conduit) = platform.psci {
+        power::set_conduit(match conduit {
+            PsciConduit::Hvc => Conduit::Hvc,
+            PsciConduit::Smc => Conduit::Smc,
+        });
+    }
+    Ok(Found { platform, tree, form, tree_range, entry_level: info.entry_level, memory: Vec::new() })
+}
+
+/// Maps what exists, W^X, and makes what is left over heap.
+///
+/// # Errors
+///
+/// [`StartError::Plan`], [`StartError::Map`].
+pub fn map_memory(mut found: Found) -> Result<Found, StartError> {
+    let platform = &found.platform;
+    let range = |range: &AddressRange| range.start..range.end();
+    let memory: Vec<_> = platform.memory.iter().map(range).collect();
+    let reserved: Vec<_> = platform.reserved.iter().map(|r| range(&r.range)).collect();
+    let mut devices = alloc::vec![range(&platform.gic.distributor)];
+    devices.extend(platform.gic.redistributors.iter().map(range));
+    devices.extend(platform.uarts.iter().map(|uart| range(&uart.registers)));
+    let plan = memory::plan(&Inputs {
+        memory: &memory,
+        reserved: &reserved,
+        devices: &devices,
+        tree: found.tree_range.clone(),
+        layout: &Layout::current(),
+    })?;
+    let space = AddressSpace::new(&plan).map_err(StartError::Map)?;
+    // SAFETY: the plan covers the image with its stacks and the first heap, which is all that is
+    // in use.
+    unsafe { space.activate() };
+    for region in plan.iter().filter(|region| region.kind == Kind::Heap) {
+        let (start, end) = (region.range.start as usize, region.range.end as usize);
+        // SAFETY: RAM that nothing else lies in, mapped just now.
+        unsafe { HEAP.add(start, end) };
+    }
+    found.memory = plan;
+    Ok(found)
+}
+
+/// Finds out which hypervisor is below, and how to call it.
+///
+/// # Errors
+///
+/// [`StartError::NotAGuest`], [`StartError::NoHypervisor`], [`StartError::Hypervisor`].
+pub fn find_hypervisor(found: Found) -> Result<Guest, StartError> {
+    if found.entry_level != 1 {
+        let error = StartError::NotAGuest;
+        say_on_uart(&found.platform, &error);
+        return Err(error);
+    }
+    PROBING.store(true, Ordering::Relaxed);
+    // SAFETY: an undefined HVC is survived, see `survive_probe`.
+    let discovered = unsafe { discover() };
+    let undefined = !PROBING.swap(false, Ordering::Relaxed);
+    let (hypervisor, identity) = match discovered {
+        Ok(found) => found,
+        Err(_) if undefined => return Err(StartError::NoHypervisor),
+        Err(error) => return Err(error.into()),
+    };
+    let info = identity.identify.api_info;
+    let version = info.version();
+    log::info!(target: "hyp", "Gunyah, API version {version}, {} calls", identity.conduit);
+    Ok(Guest { found, hypervisor, identity })
+}
+
+/// Makes an undefined HVC answer "not recognised", while the kernel looks for a hypervisor.
+pub fn survive_probe(frame: &mut ExceptionFrame) -> bool {
+    let unknown = frame.esr >> 26 == 0;
+    if !unknown || !PROBING.load(Ordering::Relaxed) {
+        return false;
+    }
+    PROBING.store(false, Ordering::Relaxed);
+    let [x0, ..] = &mut frame.x;
+    *x0 = u64::MAX;
+    frame.elr += 4;
+    true
+}
+
+/// Brings up the GIC and the timer's interrupt.
+///
+/// # Errors
+///
+/// [`StartError::Interrupts`].
+pub fn bring_up_interrupts(guest: Guest) -> Result<Guest, StartError> {
+    let platform = &guest.found.platform;
+    // SAFETY: the frames are those that the device tree names, mapped as device memory; once.
+    unsafe { gic::init(&platform.gic)? };
+    gic::enable(platform.virtual_timer, "timer", &|| {
+        TIMERS.on_interrupt();
+    })?;
+    Ok(guest)
+}
+
+/// Says on the tree's UART, if it has one, why the kernel cannot run.
+fn say_on_uart(platform: &Platform, error: &StartError) {
+    let stdout = platform.uarts.iter().find(|uart| uart.is_stdout);
+    if let Some(uart) = stdout.or(platform.uarts.first()) {
+        // SAFETY: the registers are mapped as device memory, by the plan.
+        let mut uart = unsafe { PolledUart::new(uart) };
+        let _ = writeln!(uart, "billy: {error}");
+    }
+}
+
+/// Logs why the kernel cannot run, and ends the machine.
+pub fn give_up(error: &StartError) -> ! {
+    log::error!(target: "start", "{error}");
+    if matches!(error, StartError::NotAGuest) {
+        power::off();
+    }
+    power::fail(error.failure())
+}
+
+/// Where the log begins.
+pub const LOG_START: Reader = Reader::new();

@@ -1,0 +1,51 @@
+//! What the running kernel consists of, for those that show or use it.
+
+use crate::{
+    dt::{Form, Platform},
+    interrupts::Usage,
+    log::LogRing,
+    memory::{Region, heap::HeapUsage},
+    services::{BellService, BellSource, EchoService},
+    task::TaskInfo,
+};
+use alloc::vec::Vec;
+use core::time::Duration;
+use gunyah::hypercalls::discovery::Identity;
+
+/// Everything that was found at boot and runs since.
+pub struct System<H: 'static> {
+    /// What the device tree says.
+    pub platform: Platform,
+    /// The tree itself, merged.
+    pub tree: &'static [u8],
+    /// How the tree was handed over.
+    pub form: Form,
+    /// Which hypervisor, and how it is called.
+    pub identity: Identity,
+    /// What is mapped how.
+    pub memory: Vec<Region>,
+    /// Doorbells received, with their services.
+    pub bells: Vec<&'static BellService<H>>,
+    /// Doorbells to ring.
+    pub sources: Vec<&'static BellSource<H>>,
+    /// Message queue pairs, with their services.
+    pub queues: Vec<&'static EchoService<H>>,
+}
+
+/// What changes while the kernel runs, read by the shell.
+pub trait Machine {
+    /// Time since the counter started.
+    fn uptime(&self) -> Duration;
+    /// The heap.
+    fn heap(&self) -> HeapUsage;
+    /// Interrupts in use.
+    fn interrupts(&self) -> Vec<Usage>;
+    /// Interrupts acknowledged in vain, and interrupts without a handler.
+    fn stray_interrupts(&self) -> (u64, u64);
+    /// Tasks.
+    fn tasks(&self) -> Vec<TaskInfo>;
+    /// The log.
+    fn log(&self) -> &'static LogRing;
+    /// Bytes of console input that were dropped because nobody read them in time.
+    fn input_dropped(&self) -> u64;
+}
