@@ -19,12 +19,12 @@ fn the_whole_story_reaches_rm() {
         true
     });
     channel.open().unwrap();
-    write!(channel, "panic at {}: {text}", "main.rs:7").unwrap();
+    write!(channel, "panic at {}:{}: {text}", module_path!(), 7).unwrap();
     channel.flush().unwrap();
     channel.set_crash_message(text.as_bytes()).unwrap();
     channel.exit(exit_code::SOFTWARE_ERROR).unwrap();
     setup.rm.step();
-    assert_eq!(setup.rm.console(), format!("panic at main.rs:7: {text}").as_bytes());
+    assert_eq!(setup.rm.console(), format!("panic at rm_crash:7: {text}").as_bytes());
     assert_eq!(setup.rm.crash_message(), Some(&text.as_bytes()[..192]));
     assert_eq!(setup.rm.exit_code(), Some(1));
     assert!(waits > 0, "the queue holds 8 messages");
