@@ -1,2 +1,80 @@
-//! Billy's one tool for people.
-fn main() {}
+//! Billy's one tool for people: `cargo xtask setup | build | run | test`.
+//!
+//! Here lives what a person or a CI machine does with the project. What runs inside the machine
+//! is in the other folders; nothing here is part of an image.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod build;
+mod host;
+mod machine;
+mod progress;
+mod qemu;
+mod run;
+mod scenarios;
+mod setup;
+mod symbols;
+mod terminal;
+mod test;
+
+/// Billy boots as a virtual machine of the Gunyah hypervisor. This tool builds it and runs it
+/// under QEMU, on an emulation of Gunyah's guest interface.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+#[command(after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask run                               Billy's shell on this terminal; Ctrl-] quits
+  printf 'help\\rpoweroff\\r' | cargo xtask run   the same without a terminal
+  cargo xtask run --linear-caps --cpu cortex-a72
+  cargo xtask test boot                         only the tests with \"boot\" in their names";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what the project needs: QEMU, the device-tree compiler, AArch64's core library
+    ///
+    /// The other commands do this themselves. It does nothing when all is there.
+    Setup,
+    /// Build guest, shim and device trees into target/billy
+    Build(build::Options),
+    /// Build, start Billy under QEMU and connect this terminal to its console
+    ///
+    /// The exit status tells the outcome: 0 clean end, 3 skipped, 4 error, 5 failure, 6 crash.
+    Run(run::Options),
+    /// Run the host tests and the QEMU scenarios
+    ///
+    /// Ends with one line, `N passed, N failed`, and a status other than 0 if anything failed.
+    Test(test::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Setup => setup::ensure().map(|()| ExitCode::SUCCESS),
+        Command::Build(options) => build::command(&options).map(|()| ExitCode::SUCCESS),
+        Command::Run(options) => run::command(&options),
+        Command::Test(options) => test::command(&options),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,121 @@
+//! The choices that a person or a scenario has about a machine.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use crate::build::CapabilityOptions;
+
+/// Guest RAM of the default machine, in IPA.
+pub const GUEST_RAM: std::ops::Range<u64> = 0x8000_0000..0x8400_0000;
+const IMAGE_ALIGNMENT: u64 = 2 << 20;
+
+/// The machine to build, as the command line and the scenarios choose it.
+#[derive(Args, Clone, Debug)]
+pub struct MachineOptions {
+    #[command(flatten)]
+    pub capabilities: CapabilityOptions,
+    /// The emulated processor
+    #[arg(long, value_enum, default_value_t = Cpu::Max)]
+    pub cpu: Cpu,
+    /// Hand over one merged device tree, not a base tree with an overlay behind it
+    #[arg(long)]
+    pub merged: bool,
+    /// Guest address of the image, aligned to 2 MiB, within 0x80000000..0x84000000
+    #[arg(long, value_name = "ADDRESS", default_value = "0x80000000", value_parser = load_address)]
+    pub load_address: u64,
+    /// What the peer (console owner, doorbell and queue partner) does on its own
+    #[arg(long, value_name = "FILE", value_parser = script_file)]
+    pub script: Option<Script>,
+    /// End when the guest asks for a reset, not start it again
+    #[arg(long)]
+    pub no_reboot: bool,
+    /// Count instructions instead of time: every run is the same, and slower
+    #[arg(long)]
+    pub icount: bool,
+    /// What lies where the guest looks for its device tree, if not the machine's own trees.
+    #[arg(skip)]
+    pub handed_over: Option<Vec<u8>>,
+}
+
+impl Default for MachineOptions {
+    fn default() -> Self {
+        Self {
+            capabilities: CapabilityOptions { linear_caps: false, seed: 1 },
+            cpu: Cpu::Max,
+            merged: false,
+            load_address: GUEST_RAM.start,
+            script: None,
+            no_reboot: false,
+            icount: false,
+            handed_over: None,
+        }
+    }
+}
+
+/// The processors that the machine is tried with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Cpu {
+    /// Everything QEMU can emulate
+    Max,
+    /// A plain Armv8.0 core, without SVE and SME, as real systems show it to guests
+    CortexA72,
+}
+
+impl fmt::Display for Cpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Max => "max",
+            Self::CortexA72 => "cortex-a72",
+        })
+    }
+}
+
+/// The steps of the peer, one a line.
+#[derive(Clone, Debug)]
+pub enum Script {
+    /// In a file.
+    File(PathBuf),
+    /// As they stand.
+    Text(&'static str),
+}
+
+fn script_file(path: &str) -> Result<Script, String> {
+    match Path::new(path).is_file() {
+        true => Ok(Script::File(path.into())),
+        false => Err("no such file".into()),
+    }
+}
+
+/// Reads an address in hexadecimal with prefix, or in decimal.
+fn load_address(text: &str) -> Result<u64, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(&digits.replace('_', ""), 16),
+        None => text.parse(),
+    };
+    let address = parsed.map_err(|error| error.to_string())?;
+    if address % IMAGE_ALIGNMENT != 0 {
+        return Err("not aligned to 2 MiB".into());
+    }
+    if !GUEST_RAM.contains(&address) {
+        return Err(format!(
+            "outside the guest's memory {:#x}..{:#x}",
+            GUEST_RAM.start, GUEST_RAM.end
+        ));
+    }
+    Ok(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn load_addresses_are_checked() {
+        assert_eq!(load_address("0x8020_0000"), Ok(0x8020_0000));
+        assert!(load_address("0x80100000").unwrap_err().contains("2 MiB"));
+        assert!(load_address("0x84000000").unwrap_err().contains("outside"));
+        assert!(load_address("somewhere").is_err());
+    }
+}

@@ -1,0 +1,124 @@
+//! The tests that boot Billy in QEMU, by theme; each has a machine of its own.
+//!
+//! A scenario is a function that starts a machine from a [`Lab`], types and expects. It is run
+//! once for each processor; its name is `<processor>::<theme>::<what it shows>`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Error, Result};
+use libtest_mimic::{Arguments, Trial};
+
+use crate::build::Artefacts;
+use crate::host;
+use crate::machine::Machine;
+use crate::qemu::{Cpu, MachineOptions, Staged};
+use crate::symbols::{Annotator, Symbols};
+use crate::test::Count;
+
+mod boot;
+mod console;
+mod ends;
+mod services;
+mod shell;
+
+/// What Billy's shell shows when it waits for a line.
+const PROMPT: &str = "billy> ";
+
+/// A test in QEMU.
+#[derive(Clone, Copy)]
+pub struct Scenario {
+    /// `<theme>::<what it shows>`.
+    name: &'static str,
+    run: fn(&Lab) -> Result<()>,
+}
+
+impl Scenario {
+    const fn new(name: &'static str, run: fn(&Lab) -> Result<()>) -> Self {
+        Self { name, run }
+    }
+}
+
+/// Where a scenario gets its machine.
+pub struct Lab {
+    artefacts: Arc<Artefacts>,
+    cpu: Cpu,
+    dir: PathBuf,
+}
+
+impl Lab {
+    /// Starts a machine as `options` say, on this lab's processor.
+    ///
+    /// # Errors
+    /// Its files cannot be made, or QEMU cannot be started.
+    pub fn start(&self, options: MachineOptions) -> Result<Machine> {
+        let options = MachineOptions { cpu: self.cpu, ..options };
+        let staged = Staged::new(&options, &self.artefacts, &self.dir)?;
+        Machine::spawn(staged.command(), Some(staged.shim_log()))
+    }
+
+    /// Starts a machine and waits for Billy's first prompt.
+    ///
+    /// # Errors
+    /// It does not start, or there is no prompt.
+    pub fn boot(&self, options: MachineOptions) -> Result<Machine> {
+        let mut machine = self.start(options)?;
+        machine.expect(PROMPT)?;
+        Ok(machine)
+    }
+
+    /// The error as text, code addresses in it resolved.
+    fn explain(&self, error: &Error) -> String {
+        let symbols = [
+            Symbols::open("billy", &self.artefacts.guest_elf),
+            Symbols::open("shim", &self.artefacts.shim_elf),
+        ];
+        let mut annotator = Annotator::new(symbols.into_iter().flatten().collect());
+        let bytes = annotator.feed(format!("{error:#}\n").as_bytes());
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+fn all() -> impl Iterator<Item = &'static Scenario> {
+    [boot::SCENARIOS, ends::SCENARIOS, shell::SCENARIOS, console::SCENARIOS, services::SCENARIOS]
+        .into_iter()
+        .flatten()
+}
+
+/// The names of all scenarios on these processors.
+pub fn names(cpus: &[Cpu]) -> Vec<String> {
+    let named = |&cpu: &Cpu| all().map(move |scenario| full_name(cpu, scenario));
+    cpus.iter().flat_map(named).collect()
+}
+
+fn full_name(cpu: Cpu, scenario: &Scenario) -> String {
+    let cpu = cpu.to_string().replace('-', "_");
+    format!("{cpu}::{}", scenario.name)
+}
+
+/// Runs the scenarios whose names contain `filter`, at most `jobs` machines at a time.
+pub fn run(artefacts: Artefacts, filter: Option<&str>, cpus: &[Cpu], jobs: usize) -> Count {
+    let artefacts = Arc::new(artefacts);
+    let mut trials = Vec::new();
+    for &cpu in cpus {
+        for &scenario in all() {
+            let name = full_name(cpu, &scenario);
+            let lab = Lab {
+                artefacts: artefacts.clone(),
+                cpu,
+                dir: host::artefacts().join("scenarios").join(name.replace("::", "/")),
+            };
+            trials.push(Trial::test(name, move || {
+                let result = (scenario.run)(&lab).context("scenario");
+                result.map_err(|error| lab.explain(&error).into())
+            }));
+        }
+    }
+    let arguments = Arguments {
+        filter: filter.map(str::to_owned),
+        test_threads: Some(jobs),
+        ..Arguments::default()
+    };
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    Count { passed: conclusion.num_passed, failed: conclusion.num_failed }
+}

@@ -1,0 +1,64 @@
+//! Doorbells and message queues with the peer at the other end.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::{Lab, PROMPT, Scenario};
+use crate::machine::Machine;
+use crate::qemu::{MachineOptions, Outcome, Script};
+
+/// The scenarios of this theme.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario::new("services::a_thousand_doorbells", doorbells),
+    Scenario::new("services::a_thousand_messages_are_echoed", messages),
+];
+
+/// Long runs on a busy machine.
+const LONG: Duration = Duration::from_secs(180);
+
+fn scripted(lab: &Lab, script: &'static str) -> Result<Machine> {
+    let script = Some(Script::Text(script));
+    let mut billy = lab.start(MachineOptions { script, ..MachineOptions::default() })?;
+    billy.set_patience(LONG);
+    Ok(billy)
+}
+
+fn doorbells(lab: &Lab) -> Result<()> {
+    let mut billy = scripted(
+        lab,
+        "expect console \"billy> \"\n\
+         ring 3 0x1 1000\n\
+         expect bells 1000 within 120000\n\
+         type \"bell list\\r\"\n\
+         expect console \"billy> \"\n\
+         type \"poweroff\\r\"\n",
+    )?;
+    billy.expect("bell list")?;
+    let list = billy.expect(PROMPT)?;
+    ensure!(list.contains("1000"), billy.failure("`bell list` does not count 1000 rings"));
+    billy.expect_exit(Outcome::End)?;
+    Ok(())
+}
+
+fn messages(lab: &Lab) -> Result<()> {
+    // First as fast as the queues take them, then one at a time.
+    let mut billy = scripted(
+        lab,
+        "expect console \"billy> \"\n\
+         send 2 \"message {n}\" 990\n\
+         expect message 2 \"message {n}\" 990 within 120000\n\
+         send 2 one\n\
+         expect message 2 one\n\
+         send 2 another\n\
+         expect message 2 another\n\
+         type \"msgq list\\r\"\n\
+         expect console \"billy> \"\n\
+         type \"poweroff\\r\"\n",
+    )?;
+    billy.expect("msgq list")?;
+    let list = billy.expect(PROMPT)?;
+    ensure!(list.contains("992"), billy.failure("`msgq list` does not count 992 echoes"));
+    billy.expect_exit(Outcome::End)?;
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! What a person types is executed.
+
+use anyhow::{Result, ensure};
+
+use super::{Lab, PROMPT, Scenario};
+use crate::machine::Machine;
+use crate::qemu::{MachineOptions, Outcome};
+
+/// The scenarios of this theme.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario::new("shell::typed_commands_are_executed", commands),
+    Scenario::new("shell::an_unknown_command_points_at_help", unknown),
+    Scenario::new("shell::lines_can_be_edited", editing),
+    Scenario::new("shell::history_comes_back", history),
+    Scenario::new("shell::control_c_drops_the_line", control_c),
+];
+
+fn commands(lab: &Lab) -> Result<()> {
+    let mut billy = lab.boot(MachineOptions::default())?;
+    for (line, wanted) in [
+        ("help", &["poweroff", "bell", "msgq"][..]),
+        ("vm", &["128", "billy"]),
+        ("hyp", &["Gunyah"]),
+        ("dt /hypervisor", &["gunyah-resource-manager"]),
+        ("mem", &["heap"]),
+        ("irq", &["960", "961", "962"]),
+        ("tasks", &["shell"]),
+        ("bell list", &["3"]),
+        ("msgq list", &["2"]),
+        ("log", &["console open"]),
+        ("uptime", &["s"]),
+    ] {
+        let answer = billy.ask(line, PROMPT)?;
+        for word in wanted {
+            ensure!(
+                answer.contains(word),
+                billy.failure(&format!("`{line}` does not show `{word}`"))
+            );
+        }
+    }
+    end(billy)
+}
+
+fn unknown(lab: &Lab) -> Result<()> {
+    let mut billy = lab.boot(MachineOptions::default())?;
+    let answer = billy.ask("kettle 1 2", PROMPT)?;
+    let lines: Vec<&str> = answer.lines().skip(1).collect();
+    ensure!(
+        lines.len() == 1 && lines[0].contains("kettle") && lines[0].contains("help"),
+        billy.failure("not one line with the command's name and `help`")
+    );
+    end(billy)
+}
+
+fn editing(lab: &Lab) -> Result<()> {
+    let mut billy = lab.boot(MachineOptions::default())?;
+    // "nott", two backspaces, then two steps left to mend the beginning: "noxkettle".
+    billy.send("nott\x7f\x7fkettle\x1b[D\x1b[D\x1b[D\x1b[D\x1b[D\x1b[Dx\r");
+    billy.expect("noxkettle")?;
+    billy.expect(PROMPT)?;
+    end(billy)
+}
+
+fn history(lab: &Lab) -> Result<()> {
+    let mut billy = lab.boot(MachineOptions::default())?;
+    billy.ask("first-unknown", PROMPT)?;
+    billy.ask("second-unknown", PROMPT)?;
+    billy.send("\x1b[A\x1b[A\r");
+    billy.expect("\n")?;
+    let answer = billy.expect(PROMPT)?;
+    ensure!(answer.contains("first-unknown"), billy.failure("not the line before the last"));
+    end(billy)
+}
+
+fn control_c(lab: &Lab) -> Result<()> {
+    let mut billy = lab.boot(MachineOptions::default())?;
+    billy.send("poweroff\x03");
+    billy.expect(PROMPT)?;
+    billy.ask("uptime", PROMPT)?;
+    end(billy)
+}
+
+fn end(mut billy: Machine) -> Result<()> {
+    billy.send("poweroff\r");
+    billy.expect_exit(Outcome::End)?;
+    Ok(())
+}

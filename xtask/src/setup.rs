@@ -1,0 +1,20 @@
+//! What the project needs on this machine, installed when it is missing.
+//!
+//! Programs come as Debian packages ([`packages`]); the core library of the bare-metal target
+//! from rustup, or built from the distribution's source package ([`core_library`], [`rust_src`]).
+
+use anyhow::Result;
+
+mod core_library;
+mod packages;
+mod rust_src;
+mod sources;
+
+/// Installs what is missing, one line on stderr for each thing; silent when all is there.
+///
+/// # Errors
+/// Something is missing and cannot be installed from here; the message names the command to run.
+pub fn ensure() -> Result<()> {
+    packages::ensure()?;
+    core_library::ensure()
+}
