@@ -8,6 +8,7 @@ use billy_kernel::dt::{self, AddressRange, MemoryAt, Platform};
 use billy_shim::machine_file::{
     DoorbellSource, LabelledQueuePair, Load, MachineFile, QueuePair, ReceivedDoorbell, VmConfig,
 };
+use billy_shim::peer::script::Script;
 
 use super::options::{GUEST_RAM, MachineOptions};
 
@@ -48,6 +49,7 @@ pub fn write(
     vm.loads =
         vec![load("image", staging.image, options.load_address), load("tree", staging.trees, TREE)];
     vm.set_script(script);
+    Script::parse(vm.script.iter().map(String::as_str)).context("reading the peer's script")?;
     let mut file = MachineFile::of(vm);
     file.options.no_reboot = options.no_reboot;
     file.options.seed = options.capabilities.seed;
@@ -151,6 +153,14 @@ mod tests {
         assert_eq!(vm.sources, [source]);
         let pair = LabelledQueuePair { label: 2, peer: 3, queues: queues(4, 963) };
         assert_eq!(vm.queue_pairs, [pair]);
+    }
+
+    #[test]
+    fn a_script_with_a_mistake_is_refused() {
+        let trees = Trees::compile(Capabilities::Linear).unwrap();
+        let options = MachineOptions::default();
+        let error = write(&options, &trees.merged, "ring 3 1\nsing 3 1\n", &STAGING).unwrap_err();
+        assert!(format!("{error:#}").contains("line 2 `sing 3 1`"), "{error:#}");
     }
 
     #[test]
