@@ -46,10 +46,7 @@ pub fn write_exception(out: &mut dyn Write, frame: &ExceptionFrame, image: u64) 
     writeln!(
         out,
         "  pc {} ({:#x})  esr {:#x}  far {:#x}  spsr {:#x}  vector {:#x}",
-        CodeAddress {
-            address: frame.elr,
-            image
-        },
+        CodeAddress { address: frame.elr, image },
         frame.elr,
         frame.esr,
         frame.far,
@@ -119,21 +116,7 @@ mod tests {
     #[test]
     fn addresses_outside_the_image_stay_as_they_are() {
         let image = 0x8000_0000;
-        assert_eq!(
-            CodeAddress {
-                address: 0x10,
-                image
-            }
-            .to_string(),
-            "0x10"
-        );
-        assert_eq!(
-            CodeAddress {
-                address: image,
-                image
-            }
-            .to_string(),
-            "billy+0x0"
-        );
+        assert_eq!(CodeAddress { address: 0x10, image }.to_string(), "0x10");
+        assert_eq!(CodeAddress { address: image, image }.to_string(), "billy+0x0");
     }
 }

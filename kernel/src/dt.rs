@@ -24,6 +24,7 @@ mod platform;
 mod record;
 mod scan;
 mod show;
+mod sorted;
 mod source;
 mod tokens;
 mod walk;

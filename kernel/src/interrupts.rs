@@ -63,9 +63,7 @@ impl Table {
         handler: Handler,
     ) -> Result<(), Taken> {
         match self.place(interrupt.intid) {
-            Ok(taken) => {
-                Err(Taken { intid: interrupt.intid, name: self.entries[taken].0.name })
-            }
+            Ok(taken) => Err(Taken { intid: interrupt.intid, name: self.entries[taken].0.name }),
             Err(place) => {
                 self.entries.insert(place, (Usage { interrupt, name, count: 0 }, handler));
                 Ok(())

@@ -52,7 +52,13 @@ pub fn of_panic(info: &PanicInfo<'_>) -> ! {
     let frame_pointer: u64;
     // SAFETY: a copy of the frame pointer.
     unsafe { asm!("mov {}, x29", out(reg) frame_pointer, options(nomem, nostack)) };
-    die(frame_pointer, |out, _| writeln!(out, "{info}"))
+    die(frame_pointer, |out, _| {
+        out.write_str("panicked")?;
+        if let Some(place) = info.location() {
+            write!(out, " at {}:{}", place.file(), place.line())?;
+        }
+        writeln!(out, ": {}", info.message())
+    })
 }
 
 /// Reports an exception.

@@ -122,45 +122,22 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Vec<Region>, PlanError> {
 
     let layout = inputs.layout;
     let mut plan = Vec::with_capacity(16 + taken.len());
-    plan.push(Region {
-        range: wide(&layout.text),
-        kind: Kind::Code,
-    });
-    plan.push(Region {
-        range: wide(&layout.rodata),
-        kind: Kind::Constant,
-    });
-    let guards = [
-        wide(&layout.stack_guard),
-        wide(&layout.exception_stack_guard),
-    ];
+    plan.push(Region { range: wide(&layout.text), kind: Kind::Code });
+    plan.push(Region { range: wide(&layout.rodata), kind: Kind::Constant });
+    let guards = [wide(&layout.stack_guard), wide(&layout.exception_stack_guard)];
     each_gap(&wide(&layout.data), guards.to_vec(), |range| {
-        plan.push(Region {
-            range,
-            kind: Kind::Data,
-        });
+        plan.push(Region { range, kind: Kind::Data });
     });
-    plan.push(Region {
-        range: tree.start..tree.end.min(ram.end),
-        kind: Kind::Constant,
-    });
+    plan.push(Region { range: tree.start..tree.end.min(ram.end), kind: Kind::Constant });
     taken.push(image);
     taken.push(tree);
-    each_gap(&ram, taken, |range| {
-        plan.push(Region {
-            range,
-            kind: Kind::Heap,
-        })
-    });
+    each_gap(&ram, taken, |range| plan.push(Region { range, kind: Kind::Heap }));
     for device in inputs.devices {
         let device = outward(device);
         if device.is_empty() || device.end > LIMIT || overlap(&device, &ram) {
             return Err(PlanError::Device(device));
         }
-        plan.push(Region {
-            range: device,
-            kind: Kind::Device,
-        });
+        plan.push(Region { range: device, kind: Kind::Device });
     }
     Ok(plan)
 }
@@ -188,18 +165,12 @@ fn wide(range: &Range<usize>) -> Range<u64> {
 }
 
 fn outward(range: &Range<u64>) -> Range<u64> {
-    let end = range
-        .end
-        .checked_next_multiple_of(PAGE)
-        .unwrap_or(u64::MAX - (PAGE - 1));
+    let end = range.end.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX - (PAGE - 1));
     range.start / PAGE * PAGE..end
 }
 
 fn inward(range: &Range<u64>) -> Range<u64> {
-    let start = range
-        .start
-        .checked_next_multiple_of(PAGE)
-        .unwrap_or(u64::MAX);
+    let start = range.start.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX);
     start..range.end / PAGE * PAGE
 }
 

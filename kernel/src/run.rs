@@ -119,11 +119,7 @@ pub fn make_system(guest: Guest) -> Result<Ready, StartError> {
 }
 
 fn queue_config(end: &QueueEnd) -> QueueConfig {
-    QueueConfig {
-        capability: end.capability,
-        max_message_size: end.message_size,
-        depth: end.depth,
-    }
+    QueueConfig { capability: end.capability, max_message_size: end.message_size, depth: end.depth }
 }
 
 fn enable(

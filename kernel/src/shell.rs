@@ -56,19 +56,17 @@ where
     let mut input = [0; 256];
     loop {
         if follower.has_news() {
-            editor.hide(&mut page.raw());
-            while follower.copy(&mut page) {
-                page.write_to(terminal).await?;
-            }
+            editor.hide(page.raw());
+            follower.show_news(&mut page, terminal).await?;
         }
-        editor.show(&mut page.raw());
+        editor.show(page.raw());
         page.write_to(terminal).await?;
         let count = match select(terminal.read(&mut input), follower.wait()).await {
             Either::First(count) => count?,
             Either::Second(()) => continue,
         };
         let mut rest = input.get(..count).unwrap_or_default();
-        while let Some(event) = editor.feed(&mut rest, &mut page.raw()) {
+        while let Some(event) = editor.feed(&mut rest, page.raw()) {
             let line = match event {
                 Event::Line(line) => String::from(line),
                 Event::Interrupted => String::new(),
@@ -79,7 +77,8 @@ where
             if let Next::End(end) = next {
                 return Ok(end);
             }
-            editor.show(&mut page.raw());
+            follower.show_news(&mut page, terminal).await?;
+            editor.show(page.raw());
         }
         page.write_to(terminal).await?;
     }
@@ -100,6 +99,18 @@ impl Follower {
         self.ring.wait(self.reader).await;
     }
 
+    /// Writes what was logged since the last time.
+    async fn show_news<T: Write>(
+        &mut self,
+        page: &mut Page,
+        terminal: &mut T,
+    ) -> Result<(), T::Error> {
+        while self.copy(page) {
+            page.write_to(terminal).await?;
+        }
+        Ok(())
+    }
+
     /// Copies the next piece of the log; says how much was overwritten before it was read.
     fn copy(&mut self, page: &mut Page) -> bool {
         let mut buffer = [0; 1024];
@@ -111,6 +122,3 @@ impl Follower {
         read.bytes > 0 || read.lost > 0
     }
 }
-
-#[cfg(test)]
-mod tests;

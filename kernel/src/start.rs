@@ -21,8 +21,8 @@ use core::{
     sync::atomic::{AtomicBool, Ordering},
 };
 use gunyah::hypercalls::{
-    discovery::{DiscoveryError, Identity},
     Hvc, discover,
+    discovery::{DiscoveryError, Identity},
 };
 use thiserror::Error;
 
@@ -158,7 +158,14 @@ pub fn read_tree(info: &BootInfo) -> Result<Found, StartError> {
             PsciConduit::Smc => Conduit::Smc,
         });
     }
-    Ok(Found { platform, tree, form, tree_range, entry_level: info.entry_level, memory: Vec::new() })
+    Ok(Found {
+        platform,
+        tree,
+        form,
+        tree_range,
+        entry_level: info.entry_level,
+        memory: Vec::new(),
+    })
 }
 
 /// Maps what exists, W^X, and makes what is left over heap.

@@ -32,11 +32,7 @@ impl PolledUart {
     ///
     /// The registers are those of such a UART, and mapped as device memory.
     pub unsafe fn new(uart: &Uart) -> Self {
-        Self {
-            base: uart.registers.start as usize,
-            kind: uart.kind,
-            shift: uart.reg_shift.min(3),
-        }
+        Self { base: uart.registers.start as usize, kind: uart.kind, shift: uart.reg_shift.min(3) }
     }
 
     fn register<T>(&self, offset: usize) -> Option<UniqueMmioPointer<'_, ReadPureWrite<T>>> {

@@ -18,11 +18,7 @@ pub struct Stacks {
 impl Stacks {
     /// Walks the frame records from `frame_pointer`, innermost first.
     pub fn walk(&self, frame_pointer: u64) -> Walk<'_> {
-        Walk {
-            stacks: self,
-            next: frame_pointer,
-            stack: None,
-        }
+        Walk { stacks: self, next: frame_pointer, stack: None }
     }
 }
 
@@ -72,10 +68,7 @@ mod tests {
         WORDS[((address - 0x1000) / 8) as usize]
     }
 
-    const STACKS: Stacks = Stacks {
-        ranges: [0..0, 0x1000..0x1040],
-        read,
-    };
+    const STACKS: Stacks = Stacks { ranges: [0..0, 0x1000..0x1040], read };
 
     #[test]
     fn follows_the_chain_outwards() {
@@ -93,22 +86,12 @@ mod tests {
     #[test]
     fn a_chain_that_turns_back_ends() {
         fn cycle(address: u64) -> u64 {
-            if address.is_multiple_of(16) {
-                0x1000
-            } else {
-                0xe
-            }
+            if address.is_multiple_of(16) { 0x1000 } else { 0xe }
         }
-        let stacks = Stacks {
-            ranges: [0..0, 0x1000..0x1040],
-            read: cycle,
-        };
+        let stacks = Stacks { ranges: [0..0, 0x1000..0x1040], read: cycle };
         assert_eq!(stacks.walk(0x1010).collect::<Vec<_>>(), [0xe]);
         // Between two stacks a chain may pass once, from the first to the second.
-        let stacks = Stacks {
-            ranges: [0x2000..0x2040, 0x1000..0x1040],
-            read: cycle,
-        };
+        let stacks = Stacks { ranges: [0x2000..0x2040, 0x1000..0x1040], read: cycle };
         assert_eq!(stacks.walk(0x2000).collect::<Vec<_>>(), [0xe, 0xe]);
     }
 }

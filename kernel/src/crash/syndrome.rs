@@ -81,14 +81,8 @@ mod tests {
         for (esr, words) in [
             (0x0200_0000, "undefined instruction"),
             (0x9600_0010, "data abort: read, external abort"),
-            (
-                0x9600_004f,
-                "data abort: write, permission fault at level 3",
-            ),
-            (
-                0x8600_000f,
-                "instruction abort: permission fault at level 3",
-            ),
+            (0x9600_004f, "data abort: write, permission fault at level 3"),
+            (0x8600_000f, "instruction abort: permission fault at level 3"),
             (0x9600_0061, "data abort: write, alignment fault"),
             (0xf200_0001, "brk 0x1"),
             (0xbe00_0000, "SError"),

@@ -4,6 +4,7 @@ use super::error::{DtError, Problem};
 use super::names::{Kind, Name};
 use super::platform::{Interrupt, Platform, Trigger};
 use super::record::{Collected, Node};
+use super::sorted;
 use super::tokens::Token;
 use alloc::vec::Vec;
 
@@ -13,10 +14,10 @@ mod machine;
 pub(super) use machine::memory;
 
 /// Makes a platform of what has been collected.
-pub(super) fn platform(collected: &Collected<'_>) -> Result<Platform, DtError> {
+pub(super) fn platform(collected: &Collected<'_>) -> Result<Platform> {
     let memory = memory(collected)?;
     if memory.is_empty() {
-        return Err(DtError::Missing("node with device_type \"memory\" below its root"));
+        return Err(DtError::Missing("node with device_type \"memory\" below its root").into());
     }
     let reserved = machine::reserved(collected)?;
     let gic_node = collected.only(Kind::Gic)?;
@@ -58,8 +59,8 @@ pub(super) fn platform(collected: &Collected<'_>) -> Result<Platform, DtError> {
 
 fn optional<'c, 't, T>(
     node: Option<Node<'c, 't>>,
-    read: impl FnOnce(Node<'c, 't>) -> Result<Option<T>, DtError>,
-) -> Result<Option<T>, DtError> {
+    read: impl FnOnce(Node<'c, 't>) -> Result<Option<T>>,
+) -> Result<Option<T>> {
     node.map_or(Ok(None), read)
 }
 
@@ -67,7 +68,7 @@ fn optional<'c, 't, T>(
 struct Interrupts {
     /// The phandle of the GIC.
     gic: Option<u32>,
-    /// INTID, kind and offset of the node.
+    /// INTID, kind and offset of the node, sorted by INTID and offset.
     claims: Vec<(u32, Kind, usize)>,
 }
 
@@ -76,7 +77,7 @@ const INTERRUPT_BYTES: usize = 12;
 
 impl Interrupts {
     /// Returns the only interrupt of a node.
-    fn one(&mut self, node: Node<'_, '_>) -> Result<Interrupt, DtError> {
+    fn one(&mut self, node: Node<'_, '_>) -> Result<Interrupt> {
         let value = node.need(Name::Interrupts)?;
         if value.len() != INTERRUPT_BYTES {
             return Err(node.length(Name::Interrupts, value, "12"));
@@ -85,7 +86,7 @@ impl Interrupts {
     }
 
     /// Returns the two interrupts of a node.
-    fn two(&mut self, node: Node<'_, '_>) -> Result<[Interrupt; 2], DtError> {
+    fn two(&mut self, node: Node<'_, '_>) -> Result<[Interrupt; 2]> {
         let value = node.need(Name::Interrupts)?;
         if value.len() != 2 * INTERRUPT_BYTES {
             return Err(node.length(Name::Interrupts, value, "24"));
@@ -94,7 +95,7 @@ impl Interrupts {
     }
 
     /// Returns the n-th interrupt of a node, and notes that it is the node's.
-    fn nth(&mut self, node: Node<'_, '_>, value: &[u8], n: usize) -> Result<Interrupt, DtError> {
+    fn nth(&mut self, node: Node<'_, '_>, value: &[u8], n: usize) -> Result<Interrupt> {
         if let Some(parent) = node.record.interrupt_parent
             && self.gic != Some(parent)
         {
@@ -106,15 +107,15 @@ impl Interrupts {
         let cell = |at| super::header::word(specifier, at).unwrap_or(u32::MAX);
         let interrupt = decode(cell(0), cell(4), cell(8));
         let interrupt = interrupt.map_err(|problem| node.fail(Name::Interrupts, problem))?;
-        self.claims.push((interrupt.intid, node.record.kind, node.record.offset));
+        let claim = (interrupt.intid, node.record.kind, node.record.offset);
+        sorted::insert(&mut self.claims, claim, |&(intid, _, offset)| (intid, offset));
         Ok(interrupt)
     }
 
     /// Checks that no two nodes have the same interrupt. A doorbell may have that of a UART:
     /// so does a virtual machine monitor signal for a UART that it emulates.
-    fn check(mut self, collected: &Collected<'_>) -> Result<(), DtError> {
+    fn check(self, collected: &Collected<'_>) -> Result<()> {
         let is_uart = |kind| matches!(kind, Kind::Ns16550a | Kind::Pl011);
-        self.claims.sort_unstable_by_key(|&(intid, _, offset)| (intid, offset));
         for (i, &(intid, kind, offset)) in self.claims.iter().enumerate() {
             let before = self.claims[..i].iter().rev().take_while(|claim| claim.0 == intid);
             for &(_, other_kind, other) in before {
@@ -128,7 +129,7 @@ impl Interrupts {
                             intid,
                             other: collected.tree.path_at(other),
                         },
-                    });
+                    }.into());
                 }
             }
         }
@@ -164,7 +165,7 @@ fn decode(kind: u32, number: u32, flags: u32) -> Result<Interrupt, Problem> {
 
 impl Node<'_, '_> {
     /// Returns the phandle by which other nodes refer to this one.
-    fn phandle(&self) -> Result<Option<u32>, DtError> {
+    fn phandle(&self) -> Result<Option<u32>> {
         match self.cell(Name::Phandle)? {
             None => self.cell(Name::OldPhandle),
             found => Ok(found),

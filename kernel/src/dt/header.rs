@@ -29,8 +29,8 @@ pub(super) fn is_magic(bytes: &[u8]) -> bool {
 
 impl Header {
     /// Reads the header in the first [`HEADER_BYTES`] of a tree of at most `limit` bytes.
-    pub(super) fn parse(bytes: &[u8], name: TreeName, limit: usize) -> Result<Self, DtError> {
-        let fail = |offset, fault| Err(DtError::Structure { tree: name, offset, fault });
+    pub(super) fn parse(bytes: &[u8], name: TreeName, limit: usize) -> Result<Self> {
+        let fail = |offset, fault| Err(DtError::Structure { tree: name, offset, fault }.into());
         let at = |offset| word(bytes, offset).unwrap_or(0);
 
         if at(0) != MAGIC {

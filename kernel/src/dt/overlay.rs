@@ -15,6 +15,8 @@ use dtoolkit::overlay::{FixupLocation, NODE_FIXUPS};
 use dtoolkit::{Node, Property};
 use zerocopy::IntoBytes;
 
+mod write;
+
 /// A tree made here. It begins on an 8-byte boundary, as trees must.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OwnTree {
@@ -46,14 +48,14 @@ const PROPERTY_MEMORY: usize = 256;
 pub(super) fn apply(
     base: &CheckedTree<'_>,
     overlays: &[CheckedTree<'_>],
-) -> Result<OwnTree, DtError> {
+) -> Result<OwnTree> {
     let mut needed = 0;
     for tree in [base].into_iter().chain(overlays) {
         needed += tree.nodes * NODE_MEMORY + tree.properties * PROPERTY_MEMORY + tree.bytes.len();
         if needed > MEMORY_LIMIT {
             let (nodes, properties) = (tree.nodes, tree.properties);
             let fault = Fault::TooRich { nodes, properties };
-            return Err(DtError::Structure { tree: tree.name, offset: 0, fault });
+            return Err(DtError::Structure { tree: tree.name, offset: 0, fault }.into());
         }
     }
     let mut merged = model(base)?;
@@ -66,16 +68,15 @@ pub(super) fn apply(
         // Before the next overlay, since what applies it goes one call deeper with each level.
         if is_deeper(&merged.root, MAX_DEPTH) {
             let what = format!("nodes end up nested more than {MAX_DEPTH} deep");
-            return Err(DtError::Overlay { tree: tree.name, what });
+            return Err(DtError::Overlay { tree: tree.name, what }.into());
         }
     }
-    let bytes = merged.to_dtb();
-    drop(merged);
-    Ok(OwnTree::new(&bytes))
+    let size = [base].into_iter().chain(overlays).map(|tree| tree.bytes.len()).sum();
+    Ok(write::write(&merged, size))
 }
 
 /// Makes dtoolkit's form of a tree; its own way there checks and reads every node several times.
-fn model(tree: &CheckedTree<'_>) -> Result<DeviceTree, DtError> {
+fn model(tree: &CheckedTree<'_>) -> Result<DeviceTree> {
     let mut tokens = tree.tokens();
     let mut model = DeviceTree::new();
     model.memory_reservations =
@@ -91,7 +92,7 @@ fn node(
     tree: &CheckedTree<'_>,
     tokens: &mut Tokens<'_>,
     name: &[u8],
-) -> Result<DeviceTreeNode, DtError> {
+) -> Result<DeviceTreeNode> {
     let offset = tokens.at;
     let mut node = DeviceTreeNode::new_unchecked(text(name));
     let (mut properties, mut children) = (0, 0);
@@ -117,7 +118,7 @@ fn node(
         if found != made {
             let what =
                 format!("{}: a {what} of the same name is there twice", tree.path_at(offset));
-            return Err(DtError::Overlay { tree: tree.name, what });
+            return Err(DtError::Overlay { tree: tree.name, what }.into());
         }
     }
     Ok(node)
@@ -134,7 +135,7 @@ fn is_deeper(node: &DeviceTreeNode, depth: usize) -> bool {
 
 /// Checks that all that wants to be applied will be: dtoolkit passes over what it does not
 /// take for a fragment.
-fn check_fragments(tree: TreeName, overlay: &DeviceTree) -> Result<(), DtError> {
+fn check_fragments(tree: TreeName, overlay: &DeviceTree) -> Result<()> {
     for node in overlay.root.children() {
         let name = node.name();
         let targets = ["target", "target-path"].map(|name| node.property(name).is_some());
@@ -146,13 +147,15 @@ fn check_fragments(tree: TreeName, overlay: &DeviceTree) -> Result<(), DtError> 
             _ if node.child("__overlay__").is_some() => "a fragment must be called fragment@N",
             _ => continue,
         };
-        return Err(DtError::Overlay { tree, what: format!("/{name}: {problem}") });
+        return Err(DtError::Overlay { tree, what: format!("/{name}: {problem}") }.into());
     }
     Ok(())
 }
 
 /// Says what dtoolkit could not do, and where.
-fn explain(tree: &CheckedTree<'_>, error: &OverlayError) -> DtError {
+#[cold]
+#[inline(never)]
+fn explain(tree: &CheckedTree<'_>, error: &OverlayError) -> Box<DtError> {
     let place = model(tree).unwrap_or_default();
     let what = match error {
         OverlayError::TargetNotFound(target) => match fragment_with(&place, target) {

@@ -1,6 +1,7 @@
 //! Which doorbell source answers which doorbell.
 
 use super::platform::{Doorbell, DoorbellSource};
+use super::sorted;
 use alloc::vec;
 use alloc::vec::Vec;
 use gunyah_abi::CapabilityId;
@@ -31,11 +32,13 @@ pub fn pair_doorbells(receivers: &[Doorbell], sources: &[DoorbellSource]) -> Vec
 
 /// Returns the indices below `count` in ascending order of label and capability.
 fn sorted(count: usize, key: impl Fn(usize) -> (Option<u32>, CapabilityId)) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..count).collect();
-    order.sort_by_key(|&i| {
-        let (label, capability) = key(i);
-        (label.is_none(), label, capability)
-    });
+    let mut order = Vec::with_capacity(count);
+    for index in 0..count {
+        sorted::insert(&mut order, index, |&index| {
+            let (label, capability) = key(index);
+            (label.is_none(), label, capability)
+        });
+    }
     order
 }
 

@@ -66,14 +66,14 @@ impl<'t> Collected<'t> {
     }
 
     /// Returns the only node of a kind, if there is one.
-    pub(super) fn only(&self, kind: Kind) -> Result<Option<Node<'_, 't>>, DtError> {
+    pub(super) fn only(&self, kind: Kind) -> Result<Option<Node<'_, 't>>> {
         let mut nodes = self.of(kind);
         match (nodes.next(), nodes.next()) {
             (Some(first), Some(second)) => Err(DtError::Conflict {
                 node: second.path(),
                 conflict: "there may be only one of its kind, and there is already",
                 other: first.path(),
-            }),
+            }.into()),
             (first, _) => Ok(first),
         }
     }
@@ -93,7 +93,9 @@ impl<'t> Node<'_, 't> {
     }
 
     /// Returns the error that the property has a problem.
-    pub(super) fn fail(&self, name: Name, problem: Problem) -> DtError {
+    #[cold]
+    #[inline(never)]
+    pub(super) fn fail(&self, name: Name, problem: Problem) -> Box<DtError> {
         DtError::Property { node: self.path(), property: name.spelled(), problem }
     }
 
@@ -104,7 +106,7 @@ impl<'t> Node<'_, 't> {
     }
 
     /// Returns the value of a property that must be there.
-    pub(super) fn need(&self, name: Name) -> Result<&'t [u8], DtError> {
+    pub(super) fn need(&self, name: Name) -> Result<&'t [u8]> {
         self.get(name).ok_or_else(|| self.fail(name, Problem::Missing))
     }
 
@@ -114,7 +116,7 @@ impl<'t> Node<'_, 't> {
     }
 
     /// Returns a property of one cell.
-    pub(super) fn cell(&self, name: Name) -> Result<Option<u32>, DtError> {
+    pub(super) fn cell(&self, name: Name) -> Result<Option<u32>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         match (word(value, 0), value.len()) {
             (Some(cell), 4) => Ok(Some(cell)),
@@ -123,14 +125,14 @@ impl<'t> Node<'_, 't> {
     }
 
     /// Returns a property of two cells.
-    pub(super) fn two_cells(&self, name: Name) -> Result<Option<u64>, DtError> {
+    pub(super) fn two_cells(&self, name: Name) -> Result<Option<u64>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let bytes = value.try_into().map_err(|_| self.length(name, value, "8"))?;
         Ok(Some(u64::from_be_bytes(bytes)))
     }
 
     /// Returns a property of one cell or two.
-    pub(super) fn one_or_two_cells(&self, name: Name) -> Result<Option<u64>, DtError> {
+    pub(super) fn one_or_two_cells(&self, name: Name) -> Result<Option<u64>> {
         match self.get(name) {
             Some(value) if value.len() == 4 => Ok(self.cell(name)?.map(u64::from)),
             Some(value) if value.len() != 8 => Err(self.length(name, value, "4 or 8")),
@@ -139,7 +141,7 @@ impl<'t> Node<'_, 't> {
     }
 
     /// Returns a property of one cell that is a VMID.
-    pub(super) fn vmid(&self, name: Name) -> Result<Option<u16>, DtError> {
+    pub(super) fn vmid(&self, name: Name) -> Result<Option<u16>> {
         let Some(cell) = self.cell(name)? else { return Ok(None) };
         let vmid = u16::try_from(cell).map_err(|_| {
             self.fail(name, Problem::Value { value: cell.into(), expected: "a VMID of 16 bits" })
@@ -148,7 +150,7 @@ impl<'t> Node<'_, 't> {
     }
 
     /// Returns a property that is a string.
-    pub(super) fn text(&self, name: Name) -> Result<Option<&'t str>, DtError> {
+    pub(super) fn text(&self, name: Name) -> Result<Option<&'t str>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let (longest, expected) = match name {
             Name::Bootargs => (MAX_LONG_TEXT, "at most 2048"),
@@ -165,12 +167,12 @@ impl<'t> Node<'_, 't> {
     }
 
     /// Returns a property that is a string, as an own one.
-    pub(super) fn string(&self, name: Name) -> Result<Option<String>, DtError> {
+    pub(super) fn string(&self, name: Name) -> Result<Option<String>> {
         Ok(self.text(name)?.map(String::from))
     }
 
     /// Returns a property that is a list of strings.
-    pub(super) fn strings(&self, name: Name) -> Result<Vec<String>, DtError> {
+    pub(super) fn strings(&self, name: Name) -> Result<Vec<String>> {
         let Some(value) = self.get(name) else { return Ok(Vec::new()) };
         if value.len() > MAX_LONG_TEXT + 1 {
             return Err(self.length(name, value, "at most 2048"));
@@ -184,13 +186,15 @@ impl<'t> Node<'_, 't> {
     }
 
     /// Returns the error that a property has a length other than expected.
-    pub(super) fn length(&self, name: Name, value: &[u8], expected: &'static str) -> DtError {
+    #[cold]
+    #[inline(never)]
+    pub(super) fn length(&self, name: Name, value: &[u8], expected: &'static str) -> Box<DtError> {
         self.fail(name, Problem::Length { found: value.len(), expected })
     }
 
     /// Returns the address ranges in `reg`, as the bus that the node is on counts them; one at
     /// least.
-    pub(super) fn ranges(&self) -> Result<Vec<AddressRange>, DtError> {
+    pub(super) fn ranges(&self) -> Result<Vec<AddressRange>> {
         let value = self.need(Name::Reg)?;
         let address = self.cells(Name::AddressCells, self.record.address_cells, "1 or 2")?;
         let size = self.cells(Name::SizeCells, self.record.size_cells, "1 or 2")?;
@@ -200,7 +204,7 @@ impl<'t> Node<'_, 't> {
         }
         if value.len() / entry > MAX_RANGES {
             let (limit, what) = (MAX_RANGES, "ranges in reg");
-            return Err(DtError::TooMany { node: self.path(), limit, what });
+            return Err(DtError::TooMany { node: self.path(), limit, what }.into());
         }
         let mut ranges = Vec::with_capacity(value.len() / entry);
         for entry in value.chunks_exact(entry) {
@@ -221,7 +225,7 @@ impl<'t> Node<'_, 't> {
         name: Name,
         count: u32,
         expected: &'static str,
-    ) -> Result<usize, DtError> {
+    ) -> Result<usize> {
         match count {
             1 => Ok(1),
             2 => Ok(2),
@@ -230,7 +234,9 @@ impl<'t> Node<'_, 't> {
     }
 
     /// Returns the error that the parent declares a count of cells that cannot be used here.
-    pub(super) fn parent_cells(&self, name: Name, count: u32, expected: &'static str) -> DtError {
+    #[cold]
+    #[inline(never)]
+    pub(super) fn parent_cells(&self, name: Name, count: u32, expected: &'static str) -> Box<DtError> {
         DtError::Property {
             node: self.collected.tree.path_at(self.record.parent_offset),
             property: name.spelled(),
@@ -243,7 +249,7 @@ impl<'t> Node<'_, 't> {
     pub(super) fn translate(
         &self,
         mut range: AddressRange,
-    ) -> Result<Option<AddressRange>, DtError> {
+    ) -> Result<Option<AddressRange>> {
         for bus in &self.record.buses {
             match bus.translate(range) {
                 Ok(Some(outside)) => range = outside,
@@ -254,7 +260,7 @@ impl<'t> Node<'_, 't> {
                         node,
                         property: Name::Ranges.spelled(),
                         problem,
-                    });
+                    }.into());
                 }
             }
         }

@@ -28,7 +28,7 @@ pub(super) struct CheckedTree<'a> {
 
 impl<'a> CheckedTree<'a> {
     /// Checks `bytes`, which begin with a tree of at most `limit` bytes.
-    pub(super) fn new(bytes: &'a [u8], name: TreeName, limit: usize) -> Result<Self, DtError> {
+    pub(super) fn new(bytes: &'a [u8], name: TreeName, limit: usize) -> Result<Self> {
         let fail = |offset, fault| DtError::Structure { tree: name, offset, fault };
         let address = bytes.as_ptr().addr();
         if !address.is_multiple_of(8) {
@@ -50,11 +50,13 @@ impl<'a> CheckedTree<'a> {
         Ok(tree)
     }
 
-    fn fail(&self, offset: usize, fault: Fault) -> DtError {
+    #[cold]
+    #[inline(never)]
+    fn fail(&self, offset: usize, fault: Fault) -> Box<DtError> {
         DtError::Structure { tree: self.name, offset, fault }
     }
 
-    fn check_reservations(&self) -> Result<(), DtError> {
+    fn check_reservations(&self) -> Result<()> {
         let start = self.header.reservations;
         let block = self.bytes.get(start..self.header.structure.start).unwrap_or(&[]);
         if block.chunks_exact(16).any(|entry| entry.iter().all(|&byte| byte == 0)) {
@@ -63,7 +65,7 @@ impl<'a> CheckedTree<'a> {
         Err(self.fail(start, Fault::Endless("memory reservation list")))
     }
 
-    fn check_strings(&self) -> Result<(), DtError> {
+    fn check_strings(&self) -> Result<()> {
         let strings = self.strings();
         let start = self.header.strings.start;
         if strings.last().is_some_and(|&byte| byte != 0) {
@@ -78,7 +80,7 @@ impl<'a> CheckedTree<'a> {
         Err(self.fail(start + bad, Fault::BadName("property")))
     }
 
-    fn check_structure(&mut self) -> Result<(), DtError> {
+    fn check_structure(&mut self) -> Result<()> {
         let mut tokens = self.tokens();
         let (mut depth, mut properties_allowed) = (0, false);
         let outcome = loop {
@@ -149,6 +151,8 @@ impl<'a> CheckedTree<'a> {
 
     /// Returns the path of the node whose token is at `offset`. For errors: it reads the tree
     /// again up to there.
+    #[cold]
+    #[inline(never)]
     pub(super) fn path_at(&self, offset: usize) -> String {
         let mut path = String::new();
         let mut tokens = self.tokens();

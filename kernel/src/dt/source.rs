@@ -90,12 +90,12 @@ pub(super) fn read<'s>(
     offset: usize,
     name: TreeName,
     limit: usize,
-) -> Result<CheckedTree<'s>, DtError> {
+) -> Result<CheckedTree<'s>> {
     let unreadable =
         |len| DtError::Structure { tree: name, offset: 0, fault: Fault::Unreadable(len) };
     if !source.address().is_multiple_of(8) {
         let fault = Fault::Misaligned(source.address() as usize);
-        return Err(DtError::Structure { tree: name, offset: 0, fault });
+        return Err(DtError::Structure { tree: name, offset: 0, fault }.into());
     }
     let header = source.bytes(offset, HEADER_BYTES).ok_or_else(|| unreadable(HEADER_BYTES))?;
     let total = Header::parse(header, name, limit)?.total;

@@ -28,7 +28,7 @@ const MAX_PATH_BYTES: usize = 32 * 1024;
 const KNOWN_NAMES: usize = 64;
 
 /// Collects from `tree` what a [`super::Platform`] is made of.
-pub(super) fn walk<'t>(tree: &'t CheckedTree<'t>) -> Result<Collected<'t>, DtError> {
+pub(super) fn walk<'t>(tree: &'t CheckedTree<'t>) -> Result<Collected<'t>> {
     // SAFETY: CheckedTree::new has checked that the address is a multiple of 8, that `bytes` is
     // exactly as long as the header's totalsize, and that the structure block begins at a
     // multiple of 4.
@@ -47,7 +47,7 @@ pub(super) fn walk<'t>(tree: &'t CheckedTree<'t>) -> Result<Collected<'t>, DtErr
     Ok(walk.collected)
 }
 
-fn reader_fault(tree: &CheckedTree<'_>, offset: usize) -> DtError {
+fn reader_fault(tree: &CheckedTree<'_>, offset: usize) -> Box<DtError> {
     DtError::Structure { tree: tree.name, offset, fault: Fault::Reader }
 }
 
@@ -107,7 +107,7 @@ struct Walk<'t> {
 }
 
 impl<'t> Walk<'t> {
-    fn run(&mut self, mut tokens: DevTreeParseIter<'_, 't>) -> Result<(), DtError> {
+    fn run(&mut self, mut tokens: DevTreeParseIter<'_, 't>) -> Result<()> {
         loop {
             let offset = tokens.offset;
             if word(self.tree.bytes, offset) == Some(BEGIN_NODE) {
@@ -132,7 +132,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    fn begin(&mut self, name: &'t [u8], offset: usize) -> Result<(), DtError> {
+    fn begin(&mut self, name: &'t [u8], offset: usize) -> Result<()> {
         let mut frame = Frame { name, offset, ..Frame::ROOT };
         if self.depth > 0 {
             self.decide()?;
@@ -147,7 +147,7 @@ impl<'t> Walk<'t> {
         Ok(())
     }
 
-    fn property(&mut self, property: &ParsedProp<'t>) -> Result<(), DtError> {
+    fn property(&mut self, property: &ParsedProp<'t>) -> Result<()> {
         let name = self.name(property.name_offset);
         let (Some(name), Some(depth)) = (name, self.depth.checked_sub(1)) else { return Ok(()) };
         let value = property.prop_buf;
@@ -158,7 +158,7 @@ impl<'t> Walk<'t> {
                 node: self.tree.path_at(frame.offset),
                 property: name.spelled(),
                 problem: super::Problem::Twice,
-            });
+            }.into());
         }
         frame.seen |= bit;
         // A count of the wrong length becomes one that no reader accepts.
@@ -187,7 +187,7 @@ impl<'t> Walk<'t> {
     }
 
     /// Keeps or drops the innermost open node, whose properties have all been seen.
-    fn decide(&mut self) -> Result<(), DtError> {
+    fn decide(&mut self) -> Result<()> {
         let Some(depth) = self.depth.checked_sub(1).filter(|&depth| !self.stack[depth].decided)
         else {
             return Ok(());
@@ -221,7 +221,7 @@ impl<'t> Walk<'t> {
         self.check_limits(frame.offset)
     }
 
-    fn check_limits(&self, offset: usize) -> Result<(), DtError> {
+    fn check_limits(&self, offset: usize) -> Result<()> {
         let (what, limit) = if self.collected.records.len() > MAX_RECORDS {
             ("nodes that mean something", MAX_RECORDS)
         } else if self.collected.properties.len() > MAX_PROPERTIES {
@@ -233,7 +233,7 @@ impl<'t> Walk<'t> {
         } else {
             return Ok(());
         };
-        Err(DtError::TooMany { node: self.tree.path_at(offset), limit, what })
+        Err(DtError::TooMany { node: self.tree.path_at(offset), limit, what }.into())
     }
 
     fn kind(&self, depth: usize) -> Option<Kind> {

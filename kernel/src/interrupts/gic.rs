@@ -90,11 +90,7 @@ pub unsafe fn init(gic: &Gic) -> Result<(), Error> {
 /// # Errors
 ///
 /// The INTID has a handler already, or the GIC knows no such INTID.
-pub fn enable(
-    interrupt: Interrupt,
-    name: &'static str,
-    handler: Handler,
-) -> Result<(), Error> {
+pub fn enable(interrupt: Interrupt, name: &'static str, handler: Handler) -> Result<(), Error> {
     critical_section::with(|cs| {
         let mut gic = GIC.borrow_ref_mut(cs);
         let gic = gic.as_mut().ok_or(Error::NotReady)?;

@@ -31,9 +31,7 @@ pub struct HeapUsage {
 impl Heap {
     /// A heap without memory: every allocation fails.
     pub const fn empty() -> Self {
-        Self(Mutex::new(RefCell::new(
-            buddy_system_allocator::Heap::empty(),
-        )))
+        Self(Mutex::new(RefCell::new(buddy_system_allocator::Heap::empty())))
     }
 
     /// Adds the memory from `start` to `end` (addresses) to the heap.

@@ -13,20 +13,11 @@ fn plan_with(
     tree: Range<u64>,
 ) -> Result<Vec<Region>, PlanError> {
     let layout = Layout::fake(BASE as usize);
-    plan(&Inputs {
-        memory,
-        reserved,
-        devices,
-        tree,
-        layout: &layout,
-    })
+    plan(&Inputs { memory, reserved, devices, tree, layout: &layout })
 }
 
 fn of_kind(plan: &[Region], kind: Kind) -> Vec<Range<u64>> {
-    plan.iter()
-        .filter(|region| region.kind == kind)
-        .map(|region| region.range.clone())
-        .collect()
+    plan.iter().filter(|region| region.kind == kind).map(|region| region.range.clone()).collect()
 }
 
 #[test]
@@ -45,27 +36,17 @@ fn image_is_wx_and_guards_are_left_out() {
         of_kind(&plan, Kind::Constant),
         [BASE + 0x10_000..BASE + 0x14_000, 0x83e0_0000..0x83e0_2000]
     );
-    assert_eq!(
-        of_kind(&plan, Kind::Heap),
-        [BASE + 0x40_000..0x83e0_0000, 0x83e0_2000..RAM.end]
-    );
+    assert_eq!(of_kind(&plan, Kind::Heap), [BASE + 0x40_000..0x83e0_0000, 0x83e0_2000..RAM.end]);
     assert_eq!(of_kind(&plan, Kind::Device), [0x3fff_0000..0x4000_0000]);
 }
 
 #[test]
 fn no_two_regions_overlap() {
-    let reserved = [
-        0x8100_0800..0x8100_0900,
-        0x8200_0000..0x8300_0000,
-        0x8280_0000..0x8290_0000,
-    ];
+    let reserved = [0x8100_0800..0x8100_0900, 0x8200_0000..0x8300_0000, 0x8280_0000..0x8290_0000];
     let plan = plan_with(&[RAM], &reserved, &[], TREE).unwrap();
     for (n, a) in plan.iter().enumerate() {
         assert!(a.range.start < a.range.end, "{a:?}");
-        assert!(
-            a.range.start % PAGE == 0 && a.range.end % PAGE == 0,
-            "{a:?}"
-        );
+        assert!(a.range.start % PAGE == 0 && a.range.end % PAGE == 0, "{a:?}");
         for b in &plan[n + 1..] {
             assert!(!overlap(&a.range, &b.range), "{a:?} {b:?}");
         }
@@ -93,11 +74,7 @@ fn a_tree_in_front_of_the_image_splits_nothing() {
     .unwrap();
     assert_eq!(
         of_kind(&plan, Kind::Heap),
-        [
-            0x4000_0000..0x40f0_0000,
-            0x40f0_2000..0x4100_0000,
-            0x4104_0000..0x8000_0000
-        ]
+        [0x4000_0000..0x40f0_0000, 0x40f0_2000..0x4100_0000, 0x4104_0000..0x8000_0000]
     );
 }
 
@@ -109,12 +86,7 @@ fn what_cannot_be_mapped_is_named() {
         "no /memory range holds the image at 0x80000000..0x80040000"
     );
     assert_eq!(
-        text(plan_with(
-            &[RAM],
-            &[BASE + 0x3f_f00..BASE + 0x50_000],
-            &[],
-            TREE
-        )),
+        text(plan_with(&[RAM], &[BASE + 0x3f_f00..BASE + 0x50_000], &[], TREE)),
         "the image is overlapped by the reserved range 0x8003f000..0x80050000"
     );
     assert_eq!(

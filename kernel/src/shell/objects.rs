@@ -75,7 +75,9 @@ pub fn ring<H: Hypercalls>(page: &mut Page, system: &System<H>, mut words: Split
             Err(error) => return page.line(format_args!("bell ring: {error}")),
         }
     }
-    page.line(format_args!("rang bell {label} with flags {flags:#x} {count} times, {old:#x} still set"));
+    page.line(format_args!(
+        "rang bell {label} with flags {flags:#x} {count} times, {old:#x} still set"
+    ));
 }
 
 /// `msgq list`.

@@ -147,10 +147,7 @@ pub fn tasks<M: Machine>(page: &mut Page, machine: &M) {
             TaskState::Ready => "ready",
             TaskState::Waiting => "waiting",
         };
-        page.line(format_args!(
-            "  {:16} {state:8} {:>8} {:>8}",
-            task.name, task.polls, task.wakes
-        ));
+        page.line(format_args!("  {:16} {state:8} {:>8} {:>8}", task.name, task.polls, task.wakes));
     }
 }
 

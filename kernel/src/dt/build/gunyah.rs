@@ -8,19 +8,20 @@ use crate::dt::platform::{
     QueuePair, ReservedRange, SharedBuffer, VmIdentity,
 };
 use crate::dt::record::{Collected, Node, number};
+use crate::dt::sorted;
 use alloc::vec::Vec;
 use gunyah_abi::CapabilityId;
 use gunyah_abi::message_queue::{DEFAULT_DEPTH, DEFAULT_MESSAGE_SIZE, MAX_DEPTH, MAX_MESSAGE_SIZE};
 
 /// Returns the hypervisor.
-pub(super) fn hypervisor(collected: &Collected<'_>) -> Result<Option<Hypervisor>, DtError> {
+pub(super) fn hypervisor(collected: &Collected<'_>) -> Result<Option<Hypervisor>> {
     let Some(node) = collected.only(Kind::Hypervisor)? else { return Ok(None) };
     let mut texts = node.need(Name::Compatible)?.split(|&byte| byte == 0);
     Ok(texts.find_map(names::hypervisor).map(|compatible| Hypervisor { compatible }))
 }
 
 /// Returns who this virtual machine is.
-pub(super) fn identity(collected: &Collected<'_>) -> Result<Option<VmIdentity>, DtError> {
+pub(super) fn identity(collected: &Collected<'_>) -> Result<Option<VmIdentity>> {
     let Some(node) = collected.only(Kind::VmIdentity)? else { return Ok(None) };
     let vmid = node.vmid(Name::Vmid)?;
     Ok(Some(VmIdentity {
@@ -45,7 +46,7 @@ pub(super) struct Queues {
 pub(super) fn queues(
     collected: &Collected<'_>,
     interrupts: &mut Interrupts,
-) -> Result<Queues, DtError> {
+) -> Result<Queues> {
     let resource_manager = match collected.only(Kind::ResourceManager)? {
         Some(node) => Some(queue_pair(node, interrupts)?),
         None => None,
@@ -54,7 +55,8 @@ pub(super) fn queues(
     for node in collected.of(Kind::MessageQueue) {
         let direction = match (node.has(Name::IsSender), node.has(Name::IsReceiver)) {
             (false, false) => {
-                pairs.push(queue_pair(node, interrupts)?);
+                let pair = queue_pair(node, interrupts)?;
+                sorted::insert(&mut pairs, pair, |pair| order(pair.label, pair.tx.capability));
                 continue;
             }
             (true, false) => QueueDirection::Sender,
@@ -69,21 +71,20 @@ pub(super) fn queues(
         };
         let [capability] = capabilities(node, "8")?;
         let (size, depth) = (Name::SingleMessageSize, Name::SingleQueueDepth);
-        single.push(MessageQueue {
+        let queue = MessageQueue {
             path: node.record.path.clone(),
             label: label(node)?,
             peer: node.string(Name::Peer)?,
             peer_vmid: node.vmid(Name::PeerVmid)?,
             direction,
             end: queue_end(node, capability, interrupts.one(node)?, size, depth)?,
-        });
+        };
+        sorted::insert(&mut single, queue, |queue| order(queue.label, queue.end.capability));
     }
-    pairs.sort_by_key(|pair: &QueuePair| order(pair.label, pair.tx.capability));
-    single.sort_by_key(|queue: &MessageQueue| order(queue.label, queue.end.capability));
     Ok(Queues { resource_manager, pairs, single })
 }
 
-fn queue_pair(node: Node<'_, '_>, interrupts: &mut Interrupts) -> Result<QueuePair, DtError> {
+fn queue_pair(node: Node<'_, '_>, interrupts: &mut Interrupts) -> Result<QueuePair> {
     let [tx, rx] = capabilities(node, "16")?;
     let [tx_interrupt, rx_interrupt] = interrupts.two(node)?;
     let (tx_size, tx_depth) = (Name::TxMessageSize, Name::TxQueueDepth);
@@ -104,7 +105,7 @@ fn queue_end(
     interrupt: Interrupt,
     size: Name,
     depth: Name,
-) -> Result<QueueEnd, DtError> {
+) -> Result<QueueEnd> {
     let limited = |name, default, limit, expected| {
         let cell = node.cell(name)?.unwrap_or(u32::from(default));
         match u16::try_from(cell).ok().filter(|value| (1..=limit).contains(value)) {
@@ -122,30 +123,30 @@ fn queue_end(
 pub(super) fn doorbells(
     collected: &Collected<'_>,
     interrupts: &mut Interrupts,
-) -> Result<Vec<Doorbell>, DtError> {
+) -> Result<Vec<Doorbell>> {
     let mut doorbells = Vec::new();
     for node in collected.of(Kind::Doorbell) {
         let [capability] = capabilities(node, "8")?;
-        doorbells.push(Doorbell {
+        let bell = Doorbell {
             path: node.record.path.clone(),
             label: label(node)?,
             capability,
             interrupt: interrupts.one(node)?,
-        });
+        };
+        sorted::insert(&mut doorbells, bell, |bell| order(bell.label, bell.capability));
     }
-    doorbells.sort_by_key(|bell| order(bell.label, bell.capability));
     Ok(doorbells)
 }
 
 /// Returns the doorbells of others.
-pub(super) fn doorbell_sources(collected: &Collected<'_>) -> Result<Vec<DoorbellSource>, DtError> {
+pub(super) fn doorbell_sources(collected: &Collected<'_>) -> Result<Vec<DoorbellSource>> {
     let mut sources = Vec::new();
     for node in collected.of(Kind::DoorbellSource) {
         let [capability] = capabilities(node, "8")?;
         let path = node.record.path.clone();
-        sources.push(DoorbellSource { path, label: label(node)?, capability });
+        let source = DoorbellSource { path, label: label(node)?, capability };
+        sorted::insert(&mut sources, source, |source| order(source.label, source.capability));
     }
-    sources.sort_by_key(|source| order(source.label, source.capability));
     Ok(sources)
 }
 
@@ -153,7 +154,7 @@ pub(super) fn doorbell_sources(collected: &Collected<'_>) -> Result<Vec<Doorbell
 pub(super) fn shared_buffers(
     collected: &Collected<'_>,
     reserved: &[ReservedRange],
-) -> Result<Vec<SharedBuffer>, DtError> {
+) -> Result<Vec<SharedBuffer>> {
     let mut buffers = Vec::new();
     for node in collected.of(Kind::SharedBuffer) {
         let name = if node.has(Name::MemoryRegion) { Name::MemoryRegion } else { Name::Buffer };
@@ -164,7 +165,7 @@ pub(super) fn shared_buffers(
             let expected = "a node in /reserved-memory with a reg";
             node.fail(name, Problem::Phandle { phandle, expected })
         })?;
-        buffers.push(SharedBuffer {
+        let buffer = SharedBuffer {
             path: node.record.path.clone(),
             label: label(node)?,
             range: region.range,
@@ -172,9 +173,11 @@ pub(super) fn shared_buffers(
             tx_doorbell: referred(collected, node, Name::TxDoorbell, Kind::DoorbellSource)?,
             rx_doorbell: referred(collected, node, Name::RxDoorbell, Kind::Doorbell)?,
             dma_base: node.two_cells(Name::DmaBase)?,
+        };
+        sorted::insert(&mut buffers, buffer, |buffer| {
+            (buffer.label.is_none(), buffer.label, buffer.range)
         });
     }
-    buffers.sort_by_key(|buffer| (buffer.label.is_none(), buffer.label, buffer.range));
     Ok(buffers)
 }
 
@@ -184,7 +187,7 @@ fn referred(
     from: Node<'_, '_>,
     name: Name,
     kind: Kind,
-) -> Result<Option<CapabilityId>, DtError> {
+) -> Result<Option<CapabilityId>> {
     let Some(phandle) = from.cell(name)? else { return Ok(None) };
     for node in collected.of(kind) {
         if node.phandle()? == Some(phandle) {
@@ -203,7 +206,7 @@ fn referred(
 fn capabilities<const N: usize>(
     node: Node<'_, '_>,
     expected: &'static str,
-) -> Result<[CapabilityId; N], DtError> {
+) -> Result<[CapabilityId; N]> {
     if node.record.address_cells != 2 {
         return Err(node.parent_cells(Name::AddressCells, node.record.address_cells, "2"));
     }
@@ -223,7 +226,7 @@ fn capabilities<const N: usize>(
 
 /// Returns the label. The resource manager gives it under two names; elsewhere the second one,
 /// `label`, is a text.
-fn label(node: Node<'_, '_>) -> Result<Option<u32>, DtError> {
+fn label(node: Node<'_, '_>) -> Result<Option<u32>> {
     match node.cell(Name::GunyahLabel)? {
         None if node.get(Name::Label).is_some_and(|value| value.len() == 4) => {
             node.cell(Name::Label)

@@ -8,6 +8,7 @@ use crate::dt::platform::{
     UartKind,
 };
 use crate::dt::record::{Collected, Node, number};
+use crate::dt::sorted;
 use alloc::string::String;
 use alloc::vec::Vec;
 use gunyah_abi::CapabilityId;
@@ -20,7 +21,7 @@ const ADDRESS_LIMIT: u64 = 1 << 48;
 const REDISTRIBUTOR_BYTES: u64 = 0x2_0000;
 
 /// Returns all RAM, checked and sorted.
-pub(in crate::dt) fn memory(collected: &Collected<'_>) -> Result<Vec<AddressRange>, DtError> {
+pub(in crate::dt) fn memory(collected: &Collected<'_>) -> Result<Vec<AddressRange>> {
     let mut found: Vec<(AddressRange, usize)> = Vec::new();
     for node in collected.of(Kind::Memory) {
         for range in node.ranges()? {
@@ -31,11 +32,10 @@ pub(in crate::dt) fn memory(collected: &Collected<'_>) -> Result<Vec<AddressRang
                 let expected = "below the end of 48-bit addresses";
                 return Err(node.fail(Name::Reg, Problem::Value { value: range.end(), expected }));
             }
-            found.push((range, node.record.offset));
+            sorted::insert(&mut found, (range, node.record.offset), |&found| found);
         }
         too_many(&node, found.len(), "ranges of memory")?;
     }
-    found.sort_unstable();
     for pair in found.windows(2) {
         let [(below, below_at), (above, above_at)] = pair else { continue };
         if below.overlaps(above) {
@@ -47,21 +47,22 @@ pub(in crate::dt) fn memory(collected: &Collected<'_>) -> Result<Vec<AddressRang
                     other: below.start,
                     node: collected.tree.path_at(*below_at),
                 },
-            });
+            }.into());
         }
     }
     Ok(found.into_iter().map(|(range, _)| range).collect())
 }
 
 /// Returns what is reserved, by `/reserved-memory` and by the memory reservation block.
-pub(super) fn reserved(collected: &Collected<'_>) -> Result<Vec<ReservedRange>, DtError> {
+pub(super) fn reserved(collected: &Collected<'_>) -> Result<Vec<ReservedRange>> {
     let mut reserved = Vec::new();
     for node in collected.of(Kind::Reserved).filter(|node| node.has(Name::Reg)) {
         let phandle = node.phandle()?;
         for range in node.ranges()? {
             let name = node.record.name.iter().map(|&byte| char::from(byte)).collect();
             let no_map = node.has(Name::NoMap);
-            reserved.push(ReservedRange { name, range, no_map, phandle });
+            let entry = ReservedRange { name, range, no_map, phandle };
+            sorted::insert(&mut reserved, entry, |entry| entry.range);
             too_many(&node, reserved.len(), "reserved ranges")?;
         }
     }
@@ -69,32 +70,32 @@ pub(super) fn reserved(collected: &Collected<'_>) -> Result<Vec<ReservedRange>, 
         let offset = collected.tree.header.reservations;
         if reserved.len() == MAX_TOTAL_RANGES {
             let (limit, what) = (MAX_TOTAL_RANGES, "reserved ranges");
-            return Err(DtError::TooMany { node: "memory reservation block".into(), limit, what });
+            return Err(DtError::TooMany { node: "memory reservation block".into(), limit, what }.into());
         }
         if start.checked_add(size).is_none() {
             let fault = crate::dt::Fault::Block("memory reservation");
-            return Err(DtError::Structure { tree: collected.tree.name, offset, fault });
+            return Err(DtError::Structure { tree: collected.tree.name, offset, fault }.into());
         }
-        reserved.push(ReservedRange {
+        let entry = ReservedRange {
             name: String::from("memory reservation"),
             range: AddressRange { start, size },
             no_map: false,
             phandle: None,
-        });
+        };
+        sorted::insert(&mut reserved, entry, |entry| entry.range);
     }
-    reserved.sort_by_key(|reserved| reserved.range);
     Ok(reserved)
 }
 
-fn too_many(node: &Node<'_, '_>, count: usize, what: &'static str) -> Result<(), DtError> {
+fn too_many(node: &Node<'_, '_>, count: usize, what: &'static str) -> Result<()> {
     if count <= MAX_TOTAL_RANGES {
         return Ok(());
     }
-    Err(DtError::TooMany { node: node.path(), limit: MAX_TOTAL_RANGES, what })
+    Err(DtError::TooMany { node: node.path(), limit: MAX_TOTAL_RANGES, what }.into())
 }
 
 /// Returns the CPUs.
-pub(super) fn cpus(collected: &Collected<'_>) -> Result<Vec<Cpu>, DtError> {
+pub(super) fn cpus(collected: &Collected<'_>) -> Result<Vec<Cpu>> {
     let mut cpus = Vec::new();
     for node in collected.of(Kind::Cpu) {
         let cells = node.cells(Name::AddressCells, node.record.address_cells, "1 or 2")?;
@@ -120,17 +121,16 @@ pub(super) fn cpus(collected: &Collected<'_>) -> Result<Vec<Cpu>, DtError> {
             Some(text) if text.starts_with("fail") => CpuStatus::Failed,
             Some(_) => CpuStatus::Disabled,
         };
-        cpus.push(Cpu { mpidr, enable_method, status });
+        sorted::insert(&mut cpus, Cpu { mpidr, enable_method, status }, |cpu| cpu.mpidr);
     }
     if cpus.is_empty() {
-        return Err(DtError::Missing("CPU (device_type \"cpu\" in /cpus)"));
+        return Err(DtError::Missing("CPU (device_type \"cpu\" in /cpus)").into());
     }
-    cpus.sort_by_key(|cpu| cpu.mpidr);
     Ok(cpus)
 }
 
 /// Returns the interrupt controller.
-pub(super) fn gic(node: Node<'_, '_>) -> Result<Gic, DtError> {
+pub(super) fn gic(node: Node<'_, '_>) -> Result<Gic> {
     match node.cell(Name::InterruptCells)? {
         Some(3) => {}
         None => return Err(node.fail(Name::InterruptCells, Problem::Missing)),
@@ -170,7 +170,7 @@ pub(super) fn gic(node: Node<'_, '_>) -> Result<Gic, DtError> {
 pub(super) fn virtual_timer(
     collected: &Collected<'_>,
     interrupts: &mut Interrupts,
-) -> Result<Interrupt, DtError> {
+) -> Result<Interrupt> {
     let node = collected.only(Kind::Timer)?;
     let node = node.ok_or(DtError::Missing("timer (\"arm,armv8-timer\")"))?;
     let value = node.need(Name::Interrupts)?;
@@ -182,7 +182,7 @@ pub(super) fn virtual_timer(
 }
 
 /// Returns how PSCI is called.
-pub(super) fn psci(collected: &Collected<'_>) -> Result<Option<PsciConduit>, DtError> {
+pub(super) fn psci(collected: &Collected<'_>) -> Result<Option<PsciConduit>> {
     let Some(node) = collected.only(Kind::Psci)? else { return Ok(None) };
     match node.text(Name::Method)? {
         Some("hvc") => Ok(Some(PsciConduit::Hvc)),
@@ -196,7 +196,7 @@ pub(super) fn psci(collected: &Collected<'_>) -> Result<Option<PsciConduit>, DtE
 }
 
 /// Returns where the initial RAM disk is.
-pub(super) fn initrd(chosen: Node<'_, '_>) -> Result<Option<AddressRange>, DtError> {
+pub(super) fn initrd(chosen: Node<'_, '_>) -> Result<Option<AddressRange>> {
     let start = chosen.one_or_two_cells(Name::InitrdStart)?;
     let end = chosen.one_or_two_cells(Name::InitrdEnd)?;
     match (start, end) {
@@ -218,7 +218,7 @@ pub(super) fn uarts(
     collected: &Collected<'_>,
     stdout_path: Option<&str>,
     interrupts: &mut Interrupts,
-) -> Result<Vec<Uart>, DtError> {
+) -> Result<Vec<Uart>> {
     let mut stdout = stdout_path.and_then(|path| path.split(':').next()).map(str::as_bytes);
     if let Some(name) = stdout.filter(|path| !path.starts_with(b"/")) {
         let name = core::str::from_utf8(name).unwrap_or_default();
@@ -238,7 +238,7 @@ pub(super) fn uarts(
         }
         let Some(registers) = node.translate(first)? else { continue };
         let path = node.record.path.clone();
-        uarts.push(Uart {
+        let uart = Uart {
             is_stdout: stdout == Some(path.as_bytes()),
             path,
             kind,
@@ -246,9 +246,9 @@ pub(super) fn uarts(
             reg_shift: one_of(&node, Name::RegShift, 0, &[0, 1, 2, 3], "0 to 3")?,
             reg_io_width: one_of(&node, Name::RegIoWidth, default_width, &[1, 2, 4], "1, 2 or 4")?,
             interrupt: uart_interrupt(node, interrupts)?,
-        });
+        };
+        sorted::insert(&mut uarts, uart, |uart| uart.registers);
     }
-    uarts.sort_by_key(|uart| uart.registers);
     Ok(uarts)
 }
 
@@ -258,7 +258,7 @@ fn one_of(
     default: u32,
     allowed: &[u32],
     expected: &'static str,
-) -> Result<u32, DtError> {
+) -> Result<u32> {
     let cell = node.cell(name)?.unwrap_or(default);
     if allowed.contains(&cell) {
         return Ok(cell);
@@ -270,7 +270,7 @@ fn one_of(
 fn uart_interrupt(
     node: Node<'_, '_>,
     interrupts: &mut Interrupts,
-) -> Result<Option<Interrupt>, DtError> {
+) -> Result<Option<Interrupt>> {
     let parent = node.record.interrupt_parent;
     if !node.has(Name::Interrupts) || parent.is_some() && parent != interrupts.gic {
         return Ok(None);

@@ -3,11 +3,13 @@
 use super::{clock::Clock, gic, memory::CurrentRegime, uart::SerialLine};
 use billy_shim::{
     machine::Machine,
-    seam::{Virq, VirtualInterrupts, World},
+    seam::{self, Virq, VirtualInterrupts, World},
     vgic::{Config, Vgic},
     vm::VmIndex,
 };
 
+/// How long the guest runs before others get their turn, in nanoseconds, even if it never waits.
+const TIME_SLICE: u64 = 5_000_000;
 /// The vCPU that runs.
 const VCPU: usize = 0;
 
@@ -21,6 +23,7 @@ pub struct Devices {
     pub clock: Clock,
     list: [u64; 16],
     list_registers: usize,
+    slice_runs: bool,
 }
 
 /// The guest's interrupt controller, as hypervisor objects see it.
@@ -57,7 +60,22 @@ impl Devices {
             clock: Clock::new(),
             list: [0; 16],
             list_registers,
+            slice_runs: false,
         }
+    }
+
+    /// Sees to it that the guest is interrupted at the end of its time slice.
+    pub fn start_time_slice(&mut self) {
+        if !self.slice_runs {
+            self.slice_runs = true;
+            self.clock.set_alarm(Some(seam::Clock::now(&self.clock) + TIME_SLICE));
+        }
+    }
+
+    /// Has the shim woken at `deadline`, if there is one, while the guest waits.
+    pub fn set_deadline(&mut self, deadline: Option<u64>) {
+        self.slice_runs = false;
+        self.clock.set_alarm(deadline);
     }
 
     /// Puts everything that the guest sees into its reset state.
@@ -115,7 +133,7 @@ impl Devices {
                     continue;
                 }
                 gic::UART => self.serial.on_interrupt(),
-                gic::SHIM_TIMER => self.clock.set_alarm(None),
+                gic::SHIM_TIMER => self.set_deadline(None),
                 gic::MAINTENANCE => {}
                 other => log::warn!("unexpected physical INTID {}", u32::from(other)),
             }

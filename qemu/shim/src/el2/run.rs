@@ -96,6 +96,7 @@ impl Run {
                     None => continue,
                 }
             }
+            self.devices.start_time_slice();
             self.devices.enter(&self.machine);
             let exit = self.vcpu.run();
             self.devices.leave();
@@ -177,7 +178,7 @@ impl Run {
             if self.devices.guest_is_woken() {
                 return None;
             }
-            self.devices.clock.set_alarm(self.machine.deadline());
+            self.devices.set_deadline(self.machine.deadline());
             // SAFETY: waits; a pending interrupt ends the wait, masked as it is at EL2.
             unsafe { asm!("dsb sy", "wfi", options(nostack)) };
         }

@@ -6,22 +6,22 @@ use aarch64_paging::{
     idmap::IdTranslation,
     paging::{Constraints, MemoryRegion, Stage2},
 };
-use core::arch::asm;
+use core::{arch::asm, mem::ManuallyDrop};
 
 /// 36-bit IPA, walk from level 1, write-back inner shareable walks, 4 KiB granule, 36-bit output.
 const VTCR: u64 = 28 | 1 << 6 | 1 << 8 | 1 << 10 | 3 << 12 | 1 << 16 | 1 << 31;
 /// First address that is no IPA.
 const IPA_END: u64 = 1 << 36;
 
-/// The stage-2 tables of one VM.
+/// The stage-2 tables of one VM, never dropped: the hardware may walk them to the end.
 pub struct AddressSpace {
-    mapping: Mapping<IdTranslation<Stage2Attributes>, Stage2>,
+    mapping: ManuallyDrop<Mapping<IdTranslation<Stage2Attributes>, Stage2>>,
 }
 
 impl AddressSpace {
     /// An address space in which nothing is mapped.
     pub fn new() -> Self {
-        Self { mapping: Mapping::new(IdTranslation::new(), 1, Stage2) }
+        Self { mapping: ManuallyDrop::new(Mapping::new(IdTranslation::new(), 1, Stage2)) }
     }
 
     /// Maps `size` bytes of normal memory at `physical` to the guest physical address `ipa`.

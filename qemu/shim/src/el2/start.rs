@@ -72,16 +72,20 @@ pub fn load_machine() -> Result<MachineFile, StartError> {
     let mut buffer = [0; 256];
     let line = semihosting::command_line(&mut buffer).unwrap_or_default();
     let place = line.split_whitespace().find_map(|word| word.strip_prefix("machine="));
-    let parsed = place.and_then(|place| place.split_once('+')).and_then(|(address, length)| {
-        let address = u64::from_str_radix(address.strip_prefix("0x")?, 16).ok()?;
-        Some((address, length.parse::<u64>().ok()?))
-    });
+    let parsed = place
+        .and_then(|place| place.split_once('+'))
+        .and_then(|(address, length)| Some((number(address)?, number(length)?)));
     let Some((from, length)) = parsed else {
         return Err(StartError::NoMachineFile(line.into()));
     };
     let text = str::from_utf8(staged("machine file", from, length)?);
     let file = MachineFile::parse(text.map_err(|_| StartError::NotText)?)?;
     Ok(file)
+}
+
+/// A number of the command line, hexadecimal.
+fn number(word: &str) -> Option<u64> {
+    u64::from_str_radix(word.strip_prefix("0x")?, 16).ok()
 }
 
 /// Bytes that the host has staged.

@@ -1,17 +1,14 @@
 //! The serial line: QEMU's PL011, which the peer bridges to the guest's console.
+//!
+//! QEMU's UART sends and receives as it comes out of reset. It is left that way: enabling its FIFOs
+//! would throw away what was typed before.
 
-use arm_pl011_uart::{
-    DataBits, FifoLevel, Interrupts, LineConfig, PL011Registers, Parity, StopBits, Uart,
-    UniqueMmioPointer,
-};
+use arm_pl011_uart::{Interrupts, PL011Registers, Uart, UniqueMmioPointer};
 use billy_shim::seam::Console;
 use core::ptr::NonNull;
 
 /// The first PL011 of QEMU's `virt` machine.
 const REGISTERS: usize = 0x0900_0000;
-/// QEMU ignores the rate; these are its clock and a usual rate.
-const CLOCK: u32 = 24_000_000;
-const BAUD_RATE: u32 = 115_200;
 /// How many received bytes are held here until the peer takes them.
 const RING: usize = 64;
 
@@ -27,14 +24,7 @@ impl SerialLine {
         let registers = NonNull::new(REGISTERS as *mut PL011Registers).expect("not null");
         // SAFETY: QEMU's PL011 is there, mapped as device memory, and this is the one driver.
         let mut uart = Uart::new(unsafe { UniqueMmioPointer::new(registers) });
-        let line = LineConfig {
-            data_bits: DataBits::Bits8,
-            parity: Parity::None,
-            stop_bits: StopBits::One,
-        };
-        uart.enable(line, BAUD_RATE, CLOCK).expect("a rate that the clock allows");
-        uart.set_interrupt_fifo_levels(FifoLevel::Bytes4, FifoLevel::Bytes4);
-        uart.set_interrupt_masks(Interrupts::RXI | Interrupts::RTI);
+        uart.set_interrupt_masks(Interrupts::RXI);
         Self { uart, received: heapless::Deque::new() }
     }
 
@@ -55,11 +45,7 @@ impl SerialLine {
                 Err(_) => {}
             }
         }
-        let open = if self.received.is_full() {
-            Interrupts::empty()
-        } else {
-            Interrupts::RXI | Interrupts::RTI
-        };
+        let open = if self.received.is_full() { Interrupts::empty() } else { Interrupts::RXI };
         self.uart.set_interrupt_masks(open);
     }
 }
