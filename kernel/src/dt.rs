@@ -41,6 +41,7 @@ pub use show::show;
 pub use source::{MemoryAt, RawMemory, TreeSource};
 
 use alloc::vec::Vec;
+use error::{Result, malformed};
 use header::is_magic;
 use names::Kind;
 use overlay::OwnTree;
@@ -105,12 +106,16 @@ impl Loaded<'_> {
 pub fn load<'s>(
     source: &'s dyn TreeSource,
     builtin_base: Option<&[u8]>,
-) -> Result<Loaded<'s>, DtError> {
+) -> core::result::Result<Loaded<'s>, DtError> {
+    read(source, builtin_base).map_err(|error| *error)
+}
+
+fn read<'s>(source: &'s dyn TreeSource, builtin_base: Option<&[u8]>) -> Result<Loaded<'s>> {
     let first = source::read(source, 0, TreeName::First, MAX_TREE_BYTES)?;
     if first.is_overlay {
         let Some(base) = builtin_base else {
             let fault = Fault::WrongKind("an overlay, and no base tree is built into the image");
-            return Err(DtError::Structure { tree: TreeName::First, offset: 0, fault });
+            return Err(malformed(TreeName::First, 0, fault));
         };
         let base = CheckedTree::new(base, TreeName::Builtin, MAX_OVERLAY_BYTES)?;
         let overlays = overlays(source, 0, usize::MAX)?;
@@ -151,11 +156,7 @@ struct Overlays<'s> {
 }
 
 /// Reads the overlays that begin at the 8-byte boundary after `end` and follow each other.
-fn overlays(
-    source: &dyn TreeSource,
-    mut end: usize,
-    limit: usize,
-) -> Result<Overlays<'_>, DtError> {
+fn overlays(source: &dyn TreeSource, mut end: usize, limit: usize) -> Result<Overlays<'_>> {
     let mut trees = Vec::new();
     loop {
         let offset = end.next_multiple_of(8);
@@ -165,7 +166,7 @@ fn overlays(
             return Ok(Overlays { trees, end });
         }
         let name = TreeName::Overlay(trees.len() + 1);
-        let fail = |fault| Err(DtError::Structure { tree: name, offset: 0, fault });
+        let fail = |fault| Err(malformed(name, 0, fault));
         if trees.len() == MAX_OVERLAYS {
             return fail(Fault::WrongKind("more overlays than are accepted (8)"));
         }
@@ -186,7 +187,7 @@ fn merge<'s>(
     overlays: &[CheckedTree<'_>],
     form: fn(usize) -> Form,
     source_bytes: usize,
-) -> Result<Loaded<'s>, DtError> {
+) -> Result<Loaded<'s>> {
     let merged = overlay::apply(base, overlays)?;
     let tree = CheckedTree::new(merged.bytes(), TreeName::Merged, MAX_TREE_BYTES)?;
     let platform = platform_of(&tree)?;
@@ -194,7 +195,7 @@ fn merge<'s>(
     Ok(Loaded { platform, tree: Bytes::Own(merged), form, source_bytes })
 }
 
-fn platform_of(tree: &CheckedTree<'_>) -> Result<Platform, DtError> {
+fn platform_of(tree: &CheckedTree<'_>) -> Result<Platform> {
     let collected: Collected<'_> = walk::walk(tree)?;
     build::platform(&collected)
 }

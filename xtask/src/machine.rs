@@ -117,12 +117,13 @@ impl Machine {
         }
     }
 
-    /// Sends a line and waits for `answer` after it. Returns what came between.
+    /// Types a line, waits for its echo and then for `answer`. Returns what came between.
     ///
     /// # Errors
     /// As [`expect`](Self::expect).
     pub fn ask(&mut self, line: &str, answer: &str) -> Result<String> {
         self.send(format!("{line}\r"));
+        self.expect(line)?;
         self.expect(answer)
     }
 

@@ -22,8 +22,9 @@ mod ends;
 mod services;
 mod shell;
 
-/// What Billy's shell shows when it waits for a line.
-const PROMPT: &str = "billy> ";
+/// What Billy's shell shows at the start of a line when it waits for one. While a person types,
+/// the line is drawn again, but then no new one begins.
+const PROMPT: &str = "\nbilly> ";
 
 /// A test in QEMU.
 #[derive(Clone, Copy)]

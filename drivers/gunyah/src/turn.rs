@@ -57,7 +57,7 @@ impl Drop for TurnGuard<'_> {
     fn drop(&mut self) {
         self.0.taken.store(false, SeqCst);
         // All are woken: a task that was dropped while it waited must not swallow the turn.
-        if self.0.waiting.swap(false, SeqCst) {
+        if self.0.waiting.load(SeqCst) && self.0.waiting.swap(false, SeqCst) {
             let wakers = core::mem::take(&mut *self.0.wakers.lock());
             wakers.into_iter().for_each(Waker::wake);
         }

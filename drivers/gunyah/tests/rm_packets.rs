@@ -1,9 +1,7 @@
 //! Cutting and reassembling: whole messages come back whole, and whatever else comes does no harm.
 
-use gunyah::rm::packet::{Fragmenter, Reassembler};
-use gunyah_abi::rm::{
-    MAX_CONTENT, MAX_PACKET_SIZE, MessageId, PacketHeader, PacketType, extra_fragments,
-};
+use gunyah::rm::packet::{Fragmenter, PacketBuffer, Reassembler};
+use gunyah_abi::rm::{MAX_CONTENT, MessageId, PacketHeader, PacketType, extra_fragments};
 use proptest::prelude::*;
 use zerocopy::IntoBytes;
 
@@ -17,10 +15,10 @@ fn cut(
     variable: &[u8],
 ) -> Vec<Vec<u8>> {
     let mut fragments = Fragmenter::new(kind, sequence, id, fixed, variable).unwrap();
-    let mut packet = [0; MAX_PACKET_SIZE];
     let mut packets = Vec::new();
-    while let Some(size) = fragments.next_packet(&mut packet) {
-        packets.push(packet[..size].to_vec());
+    while !fragments.is_finished() {
+        packets.push(fragments.packet(&mut PacketBuffer::new()).to_vec());
+        fragments.advance();
     }
     packets
 }

@@ -1,6 +1,6 @@
 //! From the nodes that the walk has kept to a [`Platform`].
 
-use super::error::{DtError, Problem};
+use super::error::{DtError, Problem, Result};
 use super::names::{Kind, Name};
 use super::platform::{Interrupt, Platform, Trigger};
 use super::record::{Collected, Node};
@@ -129,7 +129,8 @@ impl Interrupts {
                             intid,
                             other: collected.tree.path_at(other),
                         },
-                    }.into());
+                    }
+                    .into());
                 }
             }
         }
@@ -138,7 +139,7 @@ impl Interrupts {
 }
 
 /// Decodes an interrupt specifier of the GICv3 binding.
-fn decode(kind: u32, number: u32, flags: u32) -> Result<Interrupt, Problem> {
+fn decode(kind: u32, number: u32, flags: u32) -> core::result::Result<Interrupt, Problem> {
     let (name, first, count) = match kind {
         0 => ("SPI", 32, 988),
         1 => ("PPI", 16, 16),

@@ -1,5 +1,6 @@
 //! What can be wrong with a device tree, in words.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use thiserror::Error;
 
@@ -78,6 +79,17 @@ pub enum DtError {
     /// The output could not be written.
     #[error("the output could not be written")]
     Write,
+}
+
+/// What functions of this module return. The box keeps the good path short: an error is large
+/// and would be moved by every function on the way.
+pub(super) type Result<T> = core::result::Result<T, Box<DtError>>;
+
+/// Returns the error that a tree is malformed.
+#[cold]
+#[inline(never)]
+pub(super) fn malformed(tree: TreeName, offset: usize, fault: Fault) -> Box<DtError> {
+    Box::new(DtError::Structure { tree, offset, fault })
 }
 
 impl From<core::fmt::Error> for DtError {

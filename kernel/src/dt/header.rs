@@ -1,6 +1,6 @@
 //! The header of a flattened device tree, and where it says the blocks are.
 
-use super::error::{DtError, Fault, TreeName};
+use super::error::{Fault, Result, TreeName, malformed};
 use core::ops::Range;
 
 /// Bytes of the header.
@@ -30,7 +30,7 @@ pub(super) fn is_magic(bytes: &[u8]) -> bool {
 impl Header {
     /// Reads the header in the first [`HEADER_BYTES`] of a tree of at most `limit` bytes.
     pub(super) fn parse(bytes: &[u8], name: TreeName, limit: usize) -> Result<Self> {
-        let fail = |offset, fault| Err(DtError::Structure { tree: name, offset, fault }.into());
+        let fail = |offset, fault| Err(malformed(name, offset, fault));
         let at = |offset| word(bytes, offset).unwrap_or(0);
 
         if at(0) != MAGIC {

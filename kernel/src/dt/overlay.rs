@@ -1,8 +1,9 @@
 //! Overlays applied to a base tree, by dtoolkit.
 
-use super::error::{DtError, Fault, TreeName};
+use super::error::{DtError, Fault, Result, TreeName, malformed};
 use super::scan::{CheckedTree, MAX_DEPTH};
 use super::tokens::{Token, Tokens};
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -18,49 +19,69 @@ use zerocopy::IntoBytes;
 mod write;
 
 /// A tree made here. It begins on an 8-byte boundary, as trees must.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct OwnTree {
     words: Vec<u64>,
     len: usize,
 }
 
 impl OwnTree {
-    fn new(bytes: &[u8]) -> Self {
-        let mut words = vec![0_u64; bytes.len().div_ceil(8)];
-        if let Some(copy) = words.as_mut_bytes().get_mut(..bytes.len()) {
-            copy.copy_from_slice(bytes);
-        }
-        Self { words, len: bytes.len() }
+    fn with_capacity(bytes: usize) -> Self {
+        Self { words: vec![0; bytes.div_ceil(8)], len: 0 }
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
         self.words.as_bytes().get(..self.len).unwrap_or(&[])
     }
-}
 
-/// What the trees of one merge may need in memory, by estimate, in bytes.
-const MEMORY_LIMIT: usize = 128 * 1024;
-/// The most that a node and a property were seen to need.
-const NODE_MEMORY: usize = 512;
-const PROPERTY_MEMORY: usize = 256;
+    /// Appends bytes.
+    fn push(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        if end > self.words.len() * 8 {
+            self.words.resize(end.div_ceil(8).next_power_of_two(), 0);
+        }
+        self.replace(self.len, bytes);
+        self.len = end;
+    }
 
-/// Applies the overlays one after the other and returns the merged tree.
-pub(super) fn apply(
-    base: &CheckedTree<'_>,
-    overlays: &[CheckedTree<'_>],
-) -> Result<OwnTree> {
-    let mut needed = 0;
-    for tree in [base].into_iter().chain(overlays) {
-        needed += tree.nodes * NODE_MEMORY + tree.properties * PROPERTY_MEMORY + tree.bytes.len();
-        if needed > MEMORY_LIMIT {
-            let (nodes, properties) = (tree.nodes, tree.properties);
-            let fault = Fault::TooRich { nodes, properties };
-            return Err(DtError::Structure { tree: tree.name, offset: 0, fault }.into());
+    /// Overwrites bytes that there are already.
+    fn replace(&mut self, start: usize, bytes: &[u8]) {
+        if let Some(place) = self.words.as_mut_bytes().get_mut(start..start + bytes.len()) {
+            place.copy_from_slice(bytes);
         }
     }
-    let mut merged = model(base)?;
+}
+
+/// What one merge may take of the heap, in bytes.
+const MEMORY_LIMIT: usize = 320 * 1024;
+/// More than a node and a property were ever seen to take, without their names and values.
+const NODE_MEMORY: usize = 1280;
+const PROPERTY_MEMORY: usize = 320;
+
+/// What is left for the trees of a merge. It is an estimate from above.
+struct Budget {
+    left: usize,
+    /// The longest path so far: overlays may go there.
+    longest_path: usize,
+}
+
+impl Budget {
+    fn take(&mut self, tree: &CheckedTree<'_>, bytes: usize) -> Result<()> {
+        let left = self.left.checked_sub(bytes);
+        self.left = left.ok_or_else(|| {
+            let (nodes, properties) = (tree.nodes, tree.properties);
+            malformed(tree.name, 0, Fault::TooRich { nodes, properties })
+        })?;
+        Ok(())
+    }
+}
+
+/// Applies the overlays one after the other and returns the merged tree.
+pub(super) fn apply(base: &CheckedTree<'_>, overlays: &[CheckedTree<'_>]) -> Result<OwnTree> {
+    let mut budget = Budget { left: MEMORY_LIMIT, longest_path: 0 };
+    let mut merged = model(base, &mut budget)?;
     for tree in overlays {
-        let overlay = model(tree)?;
+        let overlay = model(tree, &mut budget)?;
         check_fragments(tree.name, &overlay)?;
         OverlayApplier::new(&mut merged)
             .apply_overlay_tree(overlay)
@@ -76,35 +97,46 @@ pub(super) fn apply(
 }
 
 /// Makes dtoolkit's form of a tree; its own way there checks and reads every node several times.
-fn model(tree: &CheckedTree<'_>) -> Result<DeviceTree> {
+fn model(tree: &CheckedTree<'_>, budget: &mut Budget) -> Result<DeviceTree> {
+    // Twice for writing the merged tree out.
+    budget.take(tree, tree.bytes.len() * 2)?;
     let mut tokens = tree.tokens();
     let mut model = DeviceTree::new();
     model.memory_reservations =
         tree.reservations().map(|(start, size)| MemoryReservation::new(start, size)).collect();
     if let Ok(Token::Begin(name)) = tokens.next() {
-        model.root = node(tree, &mut tokens, name)?;
+        let above = budget.longest_path;
+        model.root = node(tree, &mut tokens, name, above, budget)?;
     }
     Ok(model)
 }
 
-/// Makes a node with all below it, which is not deep in a checked tree.
+/// Makes a node with all below it, which is not deep in a checked tree. The path of the parent
+/// is at most `above` bytes long, once all is merged.
 fn node(
     tree: &CheckedTree<'_>,
     tokens: &mut Tokens<'_>,
     name: &[u8],
+    above: usize,
+    budget: &mut Budget,
 ) -> Result<DeviceTreeNode> {
     let offset = tokens.at;
+    let path = above + name.len() + 1;
+    budget.longest_path = budget.longest_path.max(path);
+    budget.take(tree, NODE_MEMORY + 2 * path.next_power_of_two())?;
     let mut node = DeviceTreeNode::new_unchecked(text(name));
     let (mut properties, mut children) = (0, 0);
     loop {
         match tokens.next() {
             Ok(Token::Property { name, value }) => {
-                let name = text(tree.string(name as usize));
-                node.add_property(DeviceTreeProperty::new_unchecked(name, value));
+                let name = tree.string(name as usize);
+                let own = 2 * name.len().next_power_of_two() + value.len().next_power_of_two();
+                budget.take(tree, PROPERTY_MEMORY + own)?;
+                node.add_property(DeviceTreeProperty::new_unchecked(text(name), value));
                 properties += 1;
             }
             Ok(Token::Begin(name)) => {
-                node.add_child(self::node(tree, tokens, name)?);
+                node.add_child(self::node(tree, tokens, name, path, budget)?);
                 children += 1;
             }
             Ok(Token::End | Token::Last) | Err(_) => break,
@@ -156,7 +188,8 @@ fn check_fragments(tree: TreeName, overlay: &DeviceTree) -> Result<()> {
 #[cold]
 #[inline(never)]
 fn explain(tree: &CheckedTree<'_>, error: &OverlayError) -> Box<DtError> {
-    let place = model(tree).unwrap_or_default();
+    let mut budget = Budget { left: MEMORY_LIMIT, longest_path: 0 };
+    let place = model(tree, &mut budget).unwrap_or_default();
     let what = match error {
         OverlayError::TargetNotFound(target) => match fragment_with(&place, target) {
             Some((name, property)) => {
@@ -178,7 +211,7 @@ fn explain(tree: &CheckedTree<'_>, error: &OverlayError) -> Box<DtError> {
         }
         _ => error.to_string(),
     };
-    DtError::Overlay { tree: tree.name, what }
+    DtError::Overlay { tree: tree.name, what }.into()
 }
 
 /// Returns the fragment that wants to go to `target`, and the property that says so.

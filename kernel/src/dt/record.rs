@@ -1,18 +1,20 @@
 //! A node that the walk has kept, and its properties as typed values.
 
-use super::error::{DtError, Problem};
+use super::error::{DtError, Problem, Result};
 use super::header::word;
 use super::names::{Kind, Name};
 use super::platform::AddressRange;
 use super::scan::CheckedTree;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::ops::Range;
 
 /// Entries of `reg` that are read of one node.
 pub(super) const MAX_RANGES: usize = 128;
 /// The longest string that is kept, in bytes.
-const MAX_TEXT: usize = 255;
+const MAX_TEXT: usize = 127;
 /// The longest command line, or list of strings, that is kept, in bytes.
 const MAX_LONG_TEXT: usize = 2047;
 
@@ -36,7 +38,8 @@ pub(super) struct Record<'t> {
     /// The interrupt parent of its own or inherited.
     pub(super) interrupt_parent: Option<u32>,
     pub(super) name: &'t [u8],
-    pub(super) path: String,
+    /// Empty for a node whose path is not part of the platform.
+    pub(super) path: Cell<String>,
     pub(super) buses: Vec<Bus<'t>>,
 }
 
@@ -73,7 +76,8 @@ impl<'t> Collected<'t> {
                 node: second.path(),
                 conflict: "there may be only one of its kind, and there is already",
                 other: first.path(),
-            }.into()),
+            }
+            .into()),
             (first, _) => Ok(first),
         }
     }
@@ -92,11 +96,16 @@ impl<'t> Node<'_, 't> {
         self.collected.tree.path_at(self.record.offset)
     }
 
+    /// Takes the path that the walk has made for the platform; another time it is empty.
+    pub(super) fn take_path(&self) -> String {
+        self.record.path.take()
+    }
+
     /// Returns the error that the property has a problem.
     #[cold]
     #[inline(never)]
     pub(super) fn fail(&self, name: Name, problem: Problem) -> Box<DtError> {
-        DtError::Property { node: self.path(), property: name.spelled(), problem }
+        DtError::Property { node: self.path(), property: name.spelled(), problem }.into()
     }
 
     /// Returns the value of a property.
@@ -154,7 +163,7 @@ impl<'t> Node<'_, 't> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let (longest, expected) = match name {
             Name::Bootargs => (MAX_LONG_TEXT, "at most 2048"),
-            _ => (MAX_TEXT, "at most 256"),
+            _ => (MAX_TEXT, "at most 128"),
         };
         let text = match value.split_last() {
             Some((0, text)) if text.len() > longest => {
@@ -220,12 +229,7 @@ impl<'t> Node<'_, 't> {
     }
 
     /// Checks a count of cells that the parent declares.
-    pub(super) fn cells(
-        &self,
-        name: Name,
-        count: u32,
-        expected: &'static str,
-    ) -> Result<usize> {
+    pub(super) fn cells(&self, name: Name, count: u32, expected: &'static str) -> Result<usize> {
         match count {
             1 => Ok(1),
             2 => Ok(2),
@@ -236,20 +240,23 @@ impl<'t> Node<'_, 't> {
     /// Returns the error that the parent declares a count of cells that cannot be used here.
     #[cold]
     #[inline(never)]
-    pub(super) fn parent_cells(&self, name: Name, count: u32, expected: &'static str) -> Box<DtError> {
+    pub(super) fn parent_cells(
+        &self,
+        name: Name,
+        count: u32,
+        expected: &'static str,
+    ) -> Box<DtError> {
         DtError::Property {
             node: self.collected.tree.path_at(self.record.parent_offset),
             property: name.spelled(),
             problem: Problem::Value { value: count.into(), expected },
         }
+        .into()
     }
 
     /// Returns where a CPU finds `range`, which is an address on the bus that the node is on;
     /// `None` if a bus on the way does not pass it on.
-    pub(super) fn translate(
-        &self,
-        mut range: AddressRange,
-    ) -> Result<Option<AddressRange>> {
+    pub(super) fn translate(&self, mut range: AddressRange) -> Result<Option<AddressRange>> {
         for bus in &self.record.buses {
             match bus.translate(range) {
                 Ok(Some(outside)) => range = outside,
@@ -260,7 +267,8 @@ impl<'t> Node<'_, 't> {
                         node,
                         property: Name::Ranges.spelled(),
                         problem,
-                    }.into());
+                    }
+                    .into());
                 }
             }
         }
@@ -269,7 +277,10 @@ impl<'t> Node<'_, 't> {
 }
 
 impl Bus<'_> {
-    fn translate(&self, range: AddressRange) -> Result<Option<AddressRange>, Problem> {
+    fn translate(
+        &self,
+        range: AddressRange,
+    ) -> core::result::Result<Option<AddressRange>, Problem> {
         let Some(ranges) = self.ranges else { return Ok(None) };
         let counts = [self.address_cells, self.parent_address_cells, self.size_cells];
         if counts.iter().any(|count| !matches!(count, 1 | 2)) {

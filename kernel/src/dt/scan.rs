@@ -1,8 +1,9 @@
 //! The check that every tree passes before another parser sees it.
 
-use super::error::{DtError, Fault, TreeName};
+use super::error::{DtError, Fault, Result, TreeName, malformed};
 use super::header::{HEADER_BYTES, Header, word};
 use super::tokens::{Token, Tokens};
+use alloc::boxed::Box;
 use alloc::string::String;
 
 /// Nodes may be nested this deep; the root alone is 1.
@@ -29,7 +30,7 @@ pub(super) struct CheckedTree<'a> {
 impl<'a> CheckedTree<'a> {
     /// Checks `bytes`, which begin with a tree of at most `limit` bytes.
     pub(super) fn new(bytes: &'a [u8], name: TreeName, limit: usize) -> Result<Self> {
-        let fail = |offset, fault| DtError::Structure { tree: name, offset, fault };
+        let fail = |offset, fault| malformed(name, offset, fault);
         let address = bytes.as_ptr().addr();
         if !address.is_multiple_of(8) {
             return Err(fail(0, Fault::Misaligned(address)));
@@ -50,10 +51,8 @@ impl<'a> CheckedTree<'a> {
         Ok(tree)
     }
 
-    #[cold]
-    #[inline(never)]
     fn fail(&self, offset: usize, fault: Fault) -> Box<DtError> {
-        DtError::Structure { tree: self.name, offset, fault }
+        malformed(self.name, offset, fault)
     }
 
     fn check_reservations(&self) -> Result<()> {
@@ -181,7 +180,7 @@ pub(super) fn push_component(path: &mut String, name: &[u8]) {
     }
 }
 
-fn check_node(name: &[u8], depth: usize, nodes: usize) -> Result<(), Fault> {
+fn check_node(name: &[u8], depth: usize, nodes: usize) -> core::result::Result<(), Fault> {
     match (depth, nodes) {
         (1, 1) if name.is_empty() => Ok(()),
         (1, 1) => Err(Fault::BadName("root node's")),

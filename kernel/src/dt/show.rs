@@ -17,7 +17,7 @@ use core::fmt::Write;
 /// [`DtError::NoSuchNode`] if no node has that path, [`DtError::Write`] if `out` fails, and
 /// [`DtError::Structure`] if `tree` is not a tree.
 pub fn show(tree: &[u8], path: &str, out: &mut dyn Write) -> Result<(), DtError> {
-    let tree = CheckedTree::new(tree, TreeName::First, MAX_TREE_BYTES)?;
+    let tree = CheckedTree::new(tree, TreeName::First, MAX_TREE_BYTES).map_err(|error| *error)?;
     let mut tokens = find(&tree, path).ok_or_else(|| DtError::NoSuchNode(path.into()))?;
     let mut depth = 0;
     while let Ok(token) = tokens.next() {

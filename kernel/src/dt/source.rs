@@ -1,6 +1,6 @@
 //! Where the bytes of a device tree come from.
 
-use super::error::{DtError, Fault, TreeName};
+use super::error::{Fault, Result, TreeName, malformed};
 use super::header::{HEADER_BYTES, Header};
 use super::scan::CheckedTree;
 
@@ -91,11 +91,10 @@ pub(super) fn read<'s>(
     name: TreeName,
     limit: usize,
 ) -> Result<CheckedTree<'s>> {
-    let unreadable =
-        |len| DtError::Structure { tree: name, offset: 0, fault: Fault::Unreadable(len) };
+    let unreadable = |len| malformed(name, 0, Fault::Unreadable(len));
     if !source.address().is_multiple_of(8) {
         let fault = Fault::Misaligned(source.address() as usize);
-        return Err(DtError::Structure { tree: name, offset: 0, fault }.into());
+        return Err(malformed(name, 0, fault));
     }
     let header = source.bytes(offset, HEADER_BYTES).ok_or_else(|| unreadable(HEADER_BYTES))?;
     let total = Header::parse(header, name, limit)?.total;

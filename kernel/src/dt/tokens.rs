@@ -1,7 +1,7 @@
 //! The tokens of a structure block, each checked against its bounds.
 
 use super::error::Fault;
-use super::header::word;
+use zerocopy::FromBytes;
 
 /// The longest node name accepted, in bytes, unit address included.
 pub(super) const MAX_NODE_NAME: usize = 127;
@@ -31,10 +31,11 @@ pub(super) enum Token<'a> {
     Last,
 }
 
-/// Reads tokens from the first `end` bytes of a tree.
+/// Reads tokens from a tree.
 #[derive(Clone, Debug)]
 pub(super) struct Tokens<'a> {
     bytes: &'a [u8],
+    words: Words<'a>,
     /// Where the token is that [`Tokens::next`] returned last.
     pub(super) at: usize,
     next: usize,
@@ -43,7 +44,7 @@ pub(super) struct Tokens<'a> {
 impl<'a> Tokens<'a> {
     /// Starts at offset `start`; `bytes` must end where the structure block does.
     pub(super) fn new(bytes: &'a [u8], start: usize) -> Self {
-        Self { bytes, at: start, next: start }
+        Self { bytes, words: Words::new(bytes), at: start, next: start }
     }
 
     /// Returns the next token. An error is about the byte at [`Tokens::at`].
@@ -51,7 +52,7 @@ impl<'a> Tokens<'a> {
     pub(super) fn next(&mut self) -> Result<Token<'a>, Fault> {
         loop {
             self.at = self.next;
-            let token = word(self.bytes, self.at).ok_or(Fault::Endless("structure block"))?;
+            let token = self.words.at(self.at).ok_or(Fault::Endless("structure block"))?;
             self.next = self.at + 4;
             match token {
                 NOP => {}
@@ -72,13 +73,30 @@ impl<'a> Tokens<'a> {
 
     fn property(&mut self) -> Result<Token<'a>, Fault> {
         const OUTSIDE: Fault = Fault::Endless("property");
-        let length = word(self.bytes, self.next).ok_or(OUTSIDE)? as usize;
-        let name = word(self.bytes, self.next + 4).ok_or(OUTSIDE)?;
+        let length = self.words.at(self.next).ok_or(OUTSIDE)? as usize;
+        let name = self.words.at(self.next + 4).ok_or(OUTSIDE)?;
         let start = self.next + 8;
         let end = start.checked_add(length).ok_or(OUTSIDE)?;
         let value = self.bytes.get(start..end).ok_or(OUTSIDE)?;
         self.next = end.next_multiple_of(4);
         Ok(Token::Property { name, value })
+    }
+}
+
+/// The words of a tree, which begins on a word boundary: read whole, not byte by byte.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Words<'a>(&'a [u32]);
+
+impl<'a> Words<'a> {
+    /// Takes a tree, or its begin. Of one that is not aligned there are no words.
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        let words = <[u32]>::ref_from_prefix_with_elems(bytes, bytes.len() / 4);
+        Self(words.map_or(&[], |(words, _)| words))
+    }
+
+    /// Returns the word at `offset`, a multiple of 4.
+    pub(super) fn at(&self, offset: usize) -> Option<u32> {
+        self.0.get(offset / 4).copied().map(u32::from_be)
     }
 }
 

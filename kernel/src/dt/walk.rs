@@ -4,14 +4,16 @@
 //! more, and the resource manager makes longer ones, so node names are read here and the rest
 //! of the tokens by fdt-rs.
 
-use super::error::{DtError, Fault};
+use super::error::{DtError, Fault, Result, malformed};
 use super::header::word;
 use super::names::{Kind, Name, kind_of};
 use super::record::{Bus, Collected, Record};
 use super::scan::{CheckedTree, MAX_DEPTH, push_component};
-use super::tokens::{BEGIN_NODE, node_name};
+use super::tokens::{BEGIN_NODE, Words, node_name};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use fdt_rs::base::DevTree;
 use fdt_rs::base::parse::{DevTreeParseIter, ParsedProp, ParsedTok};
 use fdt_rs::prelude::FallibleIterator;
@@ -48,7 +50,7 @@ pub(super) fn walk<'t>(tree: &'t CheckedTree<'t>) -> Result<Collected<'t>> {
 }
 
 fn reader_fault(tree: &CheckedTree<'_>, offset: usize) -> Box<DtError> {
-    DtError::Structure { tree: tree.name, offset, fault: Fault::Reader }
+    malformed(tree.name, offset, Fault::Reader)
 }
 
 /// A node that is open.
@@ -108,9 +110,10 @@ struct Walk<'t> {
 
 impl<'t> Walk<'t> {
     fn run(&mut self, mut tokens: DevTreeParseIter<'_, 't>) -> Result<()> {
+        let words = Words::new(self.tree.bytes);
         loop {
             let offset = tokens.offset;
-            if word(self.tree.bytes, offset) == Some(BEGIN_NODE) {
+            if words.at(offset) == Some(BEGIN_NODE) {
                 let name = node_name(self.tree.bytes, offset + 4);
                 let name = name.map_err(|_| reader_fault(self.tree, offset))?;
                 tokens.offset = (offset + 4 + name.len() + 1).next_multiple_of(4);
@@ -158,7 +161,8 @@ impl<'t> Walk<'t> {
                 node: self.tree.path_at(frame.offset),
                 property: name.spelled(),
                 problem: super::Problem::Twice,
-            }.into());
+            }
+            .into());
         }
         frame.seen |= bit;
         // A count of the wrong length becomes one that no reader accepts.
@@ -203,6 +207,10 @@ impl<'t> Walk<'t> {
             return Ok(());
         };
         let parent = &self.stack[depth.saturating_sub(1)];
+        let path = if has_path(kind) { self.path(depth) } else { String::new() };
+        self.path_bytes += path.len();
+        self.mapped += usize::from(is_mapped(kind));
+        self.check_limits(frame.offset)?;
         let record = Record {
             kind,
             offset: frame.offset,
@@ -212,17 +220,16 @@ impl<'t> Walk<'t> {
             size_cells: parent.size_cells,
             interrupt_parent: frame.interrupt_parent,
             name: frame.name,
-            path: if has_path(kind) { self.path(depth) } else { String::new() },
+            path: Cell::new(path),
             buses: if is_mapped(kind) { self.buses(depth) } else { Vec::new() },
         };
-        self.path_bytes += record.path.len();
-        self.mapped += usize::from(is_mapped(kind));
         self.collected.records.push(record);
-        self.check_limits(frame.offset)
+        Ok(())
     }
 
+    /// Checks that there is room for one more node.
     fn check_limits(&self, offset: usize) -> Result<()> {
-        let (what, limit) = if self.collected.records.len() > MAX_RECORDS {
+        let (what, limit) = if self.collected.records.len() >= MAX_RECORDS {
             ("nodes that mean something", MAX_RECORDS)
         } else if self.collected.properties.len() > MAX_PROPERTIES {
             ("properties that mean something", MAX_PROPERTIES)

@@ -8,9 +8,11 @@
 //! | `devices` | physical interrupts, the serial line, time, and the guest's interrupt controller |
 //! | `stage2`, `memory` | the guest's memory, mapped and reached through the guest's own tables |
 //! | `gic`, `uart`, `semihosting`, `clock` | QEMU's hardware |
+//! | `counter` | counting and tracing what the guest does |
 //! | `start`, `heap`, `log` | the machine file, and what Rust needs |
 
 pub mod clock;
+pub mod counter;
 pub mod devices;
 pub mod entry;
 pub mod gic;

@@ -43,6 +43,8 @@ pub struct Options {
     pub hide_rm_console: bool,
     /// `no-reboot`: a VM's reset ends the run.
     pub no_reboot: bool,
+    /// `trace-exits`: each exit of the guest goes to the log, with the EL1 instructions before it.
+    pub trace_exits: bool,
     /// `log`: the shim's own messages, from `off` to `trace`.
     pub log: log::LevelFilter,
     /// `seed`: start of the random numbers that guests get.
@@ -62,6 +64,7 @@ impl Default for Options {
             documented_errors: false,
             hide_rm_console: false,
             no_reboot: false,
+            trace_exits: false,
             log: log::LevelFilter::Info,
             seed: 1,
             identify: IDENTIFY,

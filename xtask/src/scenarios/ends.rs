@@ -27,8 +27,7 @@ fn power_off(lab: &Lab) -> Result<()> {
 fn reboot(lab: &Lab) -> Result<()> {
     let mut billy = lab.boot(MachineOptions::default())?;
     for _ in 0..2 {
-        billy.send("reboot\r");
-        billy.expect("console open")?;
+        billy.ask("reboot", "console: open")?;
         billy.expect(PROMPT)?;
     }
     billy.ask("uptime", PROMPT)?;

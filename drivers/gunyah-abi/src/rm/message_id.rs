@@ -21,6 +21,14 @@ macro_rules! message_ids {
                     _ => None,
                 }
             }
+
+            /// Returns the message of this name, `None` for a name this crate does not know.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name {
+                    $( stringify!($name) => Some(Self::$name), )+
+                    _ => None,
+                }
+            }
         }
     };
 }
@@ -180,6 +188,8 @@ mod tests {
     fn names_and_the_notification_bit() {
         assert_eq!(MessageId::CONSOLE_OPEN.to_string(), "CONSOLE_OPEN");
         assert_eq!(MessageId(0x5600_0FFF).to_string(), "message 0x56000fff");
+        assert_eq!(MessageId::from_name("CONSOLE_OPEN"), Some(MessageId::CONSOLE_OPEN));
+        assert_eq!(MessageId::from_name("console_open"), None);
         assert!(MessageId::CONSOLE_CHARS.is_notification());
         assert!(MessageId::MEM_SHARED.is_notification());
         assert!(!MessageId::CONSOLE_WRITE.is_notification());

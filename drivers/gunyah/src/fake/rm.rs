@@ -4,7 +4,7 @@ use super::{FakeHypervisor, FakeTimer, FakeVm, QueueEnds, Tasks};
 use crate::hypercalls::Hypercalls;
 use crate::queue::{MessageReceiver, MessageSender, QueueConfig, QueueError};
 use crate::rm::ResourceManager;
-use crate::rm::packet::{Fragmenter, Reassembler};
+use crate::rm::packet::{Fragmenter, PacketBuffer, Reassembler};
 use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -292,12 +292,11 @@ impl FakeRm {
 
 fn packets(kind: PacketType, sequence: u16, id: MessageId, content: &[u8]) -> Vec<Vec<u8>> {
     let mut packets = Vec::new();
-    let mut packet = [0; MAX_PACKET_SIZE];
-    let mut fragments = Fragmenter::new(kind, sequence, id, content, &[]);
-    while let Some(size) =
-        fragments.as_mut().and_then(|fragments| fragments.next_packet(&mut packet))
-    {
-        packets.push(packet.get(..size).unwrap_or_default().to_vec());
+    if let Some(mut fragments) = Fragmenter::new(kind, sequence, id, content, &[]) {
+        while !fragments.is_finished() {
+            packets.push(fragments.packet(&mut PacketBuffer::new()).to_vec());
+            fragments.advance();
+        }
     }
     packets
 }

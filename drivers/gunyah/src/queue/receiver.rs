@@ -16,6 +16,9 @@ pub struct MessageReceiver<H> {
     ready: AtomicBool,
     broken: AtomicBool,
     waker: AtomicWaker,
+    /// A task waits that goes before the one in `waker`.
+    urgent: AtomicBool,
+    urgent_waker: AtomicWaker,
     counters: Counters,
 }
 
@@ -32,6 +35,8 @@ impl<H: Hypercalls> MessageReceiver<H> {
             ready: AtomicBool::new(true),
             broken: AtomicBool::new(false),
             waker: AtomicWaker::new(),
+            urgent: AtomicBool::new(false),
+            urgent_waker: AtomicWaker::new(),
             counters: Counters::default(),
         })
     }
@@ -39,8 +44,12 @@ impl<H: Hypercalls> MessageReceiver<H> {
     /// The RX vIRQ's handler: messages may be there.
     pub fn on_interrupt(&self) {
         self.counters.interrupts.fetch_add(1, Ordering::Relaxed);
-        self.recheck();
-        self.waker.wake();
+        self.ready.store(true, Ordering::SeqCst);
+        if self.urgent.load(Ordering::SeqCst) {
+            self.urgent_waker.wake();
+        } else {
+            self.waker.wake();
+        }
     }
 
     /// Makes the next attempt ask the hypervisor, though no vIRQ came.
@@ -119,6 +128,35 @@ impl<H: Hypercalls> MessageReceiver<H> {
         self.waker.register(cx.waker());
         // A vIRQ that came before the waker was there has set the flag.
         if self.ready.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Whether a receive is worth trying.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// As [`Self::poll_ready`], but the vIRQ wakes this task and not the one waiting there, until [`Self::end_urgent`].
+    pub(crate) fn poll_urgent(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_ready() {
+            return Poll::Ready(());
+        }
+        self.urgent_waker.register(cx.waker());
+        self.urgent.store(true, Ordering::SeqCst);
+        // A vIRQ that came before the waker was there has set the flag.
+        if self.ready.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Wakes the task that went before.
+    pub(crate) fn wake_urgent(&self) {
+        self.urgent_waker.wake();
+    }
+
+    /// Lets the vIRQ wake the task in [`Self::poll_ready`] again, and wakes it if something is left for it.
+    pub(crate) fn end_urgent(&self) {
+        self.urgent.store(false, Ordering::SeqCst);
+        if self.ready.load(Ordering::SeqCst) {
+            self.waker.wake();
+        }
     }
 
     /// Waits until a receive is worth trying.

@@ -1,15 +1,18 @@
 //! The client: one outstanding request, and a receive queue that is always drained.
 //!
-//! RM keeps one pending reply per VM, so requests take turns. Replies and notifications come through one queue: whoever
-//! drains it ([`ResourceManager::run`] in a task, a blocking call outside tasks) hands the reply to the waiting request and
-//! notifications to their handlers, never waiting for either. A reply is matched by sequence number and message id.
+//! RM keeps one pending reply per VM, so requests take turns. Replies and notifications come through one queue. The task whose
+//! request is outstanding drains it, and is the one the RX vIRQ wakes; otherwise [`ResourceManager::run`] does. Whoever
+//! drains hands the reply to the request and notifications to their handlers, never waiting for either. A reply is matched
+//! by sequence number and message id.
 //!
-//! Locks: `turn` is held by the task whose request is outstanding. `receive` is only ever tried, never waited for; `exchange`
-//! is held for a few copies. Interrupt handlers take none of them.
+//! Locks: `turn` is held by the task whose request is outstanding. `receive` is only ever tried, never waited for; `transmit` belongs to
+//! whoever has the turn; the reply's content is locked for a copy. Interrupt handlers take none of them.
+
+mod exchange;
 
 use super::error::{RequestError, RequestName};
 use super::notification::{Notification, NotificationHandler};
-use super::packet::{DropCounts, Fragmenter, Message, Reassembler};
+use super::packet::{DropCounts, Fragmenter, Message, PacketBuffer, Reassembler};
 use crate::hypercalls::Hypercalls;
 use crate::queue::{MessageReceiver, MessageSender, QueueError};
 use crate::turn::Turn;
@@ -22,9 +25,9 @@ use core::pin::pin;
 use core::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
-use embassy_sync::waitqueue::AtomicWaker;
+use exchange::{Delivery, Exchange};
 use gunyah_abi::rm::payload::ReplyHeader;
-use gunyah_abi::rm::{MAX_PACKET_SIZE, MessageId, PacketType, RmError};
+use gunyah_abi::rm::{MessageId, PacketType, RmError};
 use spin::mutex::SpinMutex;
 use zerocopy::FromBytes;
 
@@ -90,15 +93,6 @@ struct Receive {
     reassembler: Reassembler,
 }
 
-/// The request under way.
-#[derive(Default)]
-struct Exchange {
-    awaited: Option<(u16, MessageId)>,
-    arrived: bool,
-    /// The reply's content; its memory is kept from one request to the next.
-    content: Vec<u8>,
-}
-
 /// A client of the Resource Manager.
 pub struct ResourceManager<H, T> {
     sender: MessageSender<H>,
@@ -108,20 +102,19 @@ pub struct ResourceManager<H, T> {
     turn: Turn,
     sequence: AtomicU16,
     receive: SpinMutex<Receive>,
-    exchange: SpinMutex<Exchange>,
-    reply: AtomicWaker,
+    /// Where packets are made; kept, since clearing it for each would cost more than filling it.
+    transmit: SpinMutex<PacketBuffer>,
+    exchange: Exchange,
     handlers: SpinMutex<Vec<Arc<dyn NotificationHandler>>>,
     counters: Counters,
 }
 
-/// Ends the exchange when its request ends, also by being dropped.
-struct Awaiting<'a>(&'a SpinMutex<Exchange>);
+/// Hands the receive queue back to the task in [`ResourceManager::run`] when a request ends, also by being dropped.
+struct Draining<'a, H: Hypercalls>(&'a MessageReceiver<H>);
 
-impl Drop for Awaiting<'_> {
+impl<H: Hypercalls> Drop for Draining<'_, H> {
     fn drop(&mut self) {
-        let mut exchange = self.0.lock();
-        exchange.awaited = None;
-        exchange.arrived = false;
+        self.0.end_urgent();
     }
 }
 
@@ -138,11 +131,8 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
             turn: Turn::default(),
             sequence: AtomicU16::new(0),
             receive: SpinMutex::new(Receive { buffer, reassembler: Reassembler::new() }),
-            exchange: SpinMutex::new(Exchange {
-                content: Vec::with_capacity(MAX_PACKET_SIZE),
-                ..Exchange::default()
-            }),
-            reply: AtomicWaker::new(),
+            transmit: SpinMutex::new(PacketBuffer::new()),
+            exchange: Exchange::new(),
             handlers: SpinMutex::new(Vec::new()),
             counters: Counters::default(),
         }
@@ -196,6 +186,16 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
     ///
     /// What the queue said, unless it is merely empty.
     pub fn drain(&self) -> Result<bool, QueueError> {
+        self.drain_for(None, |_| {})
+    }
+
+    /// Drains the queue. The reply that `own` names, sequence number and id, goes to `take` and not to the exchange.
+    #[inline]
+    fn drain_for(
+        &self,
+        mut own: Option<(u16, MessageId)>,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<bool, QueueError> {
         let Some(mut receive) = self.receive.try_lock() else {
             // Somebody else is draining; they, or the next wait, take what came.
             self.receiver.recheck();
@@ -207,45 +207,44 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
                 Ok(size) => {
                     let packet = buffer.get(..size).unwrap_or_default();
                     if let Some(message) = reassembler.push(packet) {
-                        self.deliver(&message);
+                        if message.kind == PacketType::Reply
+                            && own == Some((message.sequence, message.id))
+                        {
+                            take(message.content);
+                            own = None;
+                            self.exchange.end();
+                            self.counters.replies.fetch_add(1, Relaxed);
+                        } else {
+                            self.deliver(&message);
+                        }
                     }
                 }
                 Err(QueueError::Empty { .. }) => return Ok(false),
                 Err(error) => return Err(error),
+            }
+            if !self.receiver.is_ready() {
+                return Ok(false);
             }
         }
         Ok(true)
     }
 
     fn deliver(&self, message: &Message<'_>) {
-        match message.kind {
-            PacketType::Reply => self.deliver_reply(message),
-            PacketType::Notification => self.deliver_notification(message),
-            PacketType::Request | PacketType::Continuation => {
-                self.counters.requests_received.fetch_add(1, Relaxed);
+        let counter = match message.kind {
+            PacketType::Reply => {
+                match self.exchange.deliver(message.sequence, message.id, message.content) {
+                    Delivery::Delivered => {
+                        self.receiver.wake_urgent();
+                        &self.counters.replies
+                    }
+                    Delivery::Mismatched => &self.counters.mismatched_replies,
+                    Delivery::Late => &self.counters.late_replies,
+                }
             }
-        }
-    }
-
-    fn deliver_reply(&self, message: &Message<'_>) {
-        let mut exchange = self.exchange.lock();
-        let counter = match exchange.awaited {
-            Some(awaited) if awaited == (message.sequence, message.id) => {
-                exchange.content.clear();
-                exchange.content.extend_from_slice(message.content);
-                exchange.awaited = None;
-                exchange.arrived = true;
-                &self.counters.replies
-            }
-            Some(_) => &self.counters.mismatched_replies,
-            None => &self.counters.late_replies,
+            PacketType::Notification => return self.deliver_notification(message),
+            PacketType::Request | PacketType::Continuation => &self.counters.requests_received,
         };
-        let arrived = exchange.arrived;
-        drop(exchange);
         counter.fetch_add(1, Relaxed);
-        if arrived {
-            self.reply.wake();
-        }
     }
 
     fn deliver_notification(&self, message: &Message<'_>) {
@@ -281,25 +280,16 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
             let length = fixed.len().saturating_add(variable.len());
             return Err(RequestError::TooLong { request, length });
         };
-        self.exchange.lock().awaited = Some((sequence, request.id));
-        let _awaiting = Awaiting(&self.exchange);
+        let _awaiting = self.exchange.begin(sequence, request.id);
+        let _draining = Draining(&self.receiver);
         self.counters.requests.fetch_add(1, Relaxed);
 
-        let mut packet = [0; MAX_PACKET_SIZE];
-        let mut unsent = fragments.next_packet(&mut packet);
         let mut timeout = pin!(self.timer.sleep(self.timeout));
         poll_fn(|cx| {
-            while let Some(size) = unsent {
-                let bytes = packet.get(..size).unwrap_or_default();
-                match self.sender.poll_send(cx, bytes, false) {
-                    Poll::Ready(Ok(())) => unsent = fragments.next_packet(&mut packet),
-                    Poll::Ready(Err(error)) => {
-                        return Poll::Ready(Err(RequestError::Queue { request, error }));
-                    }
-                    Poll::Pending => break,
-                }
+            if let Poll::Ready(Err(error)) = self.poll_fragments(cx, &mut fragments) {
+                return Poll::Ready(Err(RequestError::Queue { request, error }));
             }
-            if let Poll::Ready(result) = self.poll_reply(cx, request, &parse) {
+            if let Poll::Ready(result) = self.poll_reply(cx, sequence, request, &parse) {
                 return Poll::Ready(result);
             }
             if timeout.as_mut().poll(cx).is_ready() {
@@ -312,26 +302,63 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
         .await
     }
 
+    /// Sends what is left of a request. A packet that does not fit is made again when there is room.
+    #[inline]
+    fn poll_fragments(
+        &self,
+        cx: &mut Context<'_>,
+        fragments: &mut Fragmenter<'_>,
+    ) -> Poll<Result<(), QueueError>> {
+        if fragments.is_finished() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut buffer = self.transmit.lock();
+        while !fragments.is_finished() {
+            match self.sender.poll_send(cx, fragments.packet(&mut buffer), false) {
+                Poll::Ready(Ok(())) => fragments.advance(),
+                other => return other,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Drains the queue in place of [`Self::run`] while a request is outstanding, which saves a task switch and a copy for each
+    /// reply. Without a reply the task is registered for the RX vIRQ.
+    #[inline]
     fn poll_reply<R>(
         &self,
         cx: &mut Context<'_>,
+        sequence: u16,
         request: RequestName,
         parse: impl Fn(&[u8]) -> Result<R, usize>,
     ) -> Poll<Result<R, RequestError>> {
-        self.reply.register(cx.waker());
-        let exchange = self.exchange.lock();
-        if !exchange.arrived {
-            return Poll::Pending;
+        loop {
+            if self.exchange.arrived() {
+                let result = read_reply(request, &self.exchange.content(), &parse);
+                return Poll::Ready(result);
+            }
+            if self.receiver.poll_urgent(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let mut reply = None;
+            let drained = self.drain_for(Some((sequence, request.id)), |content| {
+                reply = Some(read_reply(request, content, &parse));
+            });
+            if let Some(result) = reply {
+                return Poll::Ready(result);
+            }
+            match drained {
+                Ok(false) => {}
+                Ok(true) => {
+                    // There is more than one drain takes: others get a chance first.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Err(error) => {
+                    return Poll::Ready(Err(RequestError::Queue { request, error }));
+                }
+            }
         }
-        let length = exchange.content.len();
-        let too_short = |needed| RequestError::ReplyTooShort { request, length, needed };
-        let Ok((header, data)) = ReplyHeader::ref_from_prefix(&exchange.content) else {
-            return Poll::Ready(Err(too_short(size_of::<ReplyHeader>())));
-        };
-        Poll::Ready(match RmError::check(header.error.get()) {
-            Ok(()) => parse(data).map_err(|needed| too_short(size_of::<ReplyHeader>() + needed)),
-            Err(error) => Err(RequestError::Refused { request, error }),
-        })
     }
 
     /// Completes a future that makes requests, or reads the console, outside tasks: drains the queue itself and calls `idle` whenever
@@ -393,6 +420,24 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
             nomem_waits: self.counters.nomem_waits.load(Relaxed),
             drops,
         }
+    }
+}
+
+/// Takes a reply apart.
+#[inline]
+fn read_reply<R>(
+    request: RequestName,
+    content: &[u8],
+    parse: impl Fn(&[u8]) -> Result<R, usize>,
+) -> Result<R, RequestError> {
+    let length = content.len();
+    let too_short = |needed| RequestError::ReplyTooShort { request, length, needed };
+    let Ok((header, data)) = ReplyHeader::ref_from_prefix(content) else {
+        return Err(too_short(size_of::<ReplyHeader>()));
+    };
+    match RmError::check(header.error.get()) {
+        Ok(()) => parse(data).map_err(|needed| too_short(size_of::<ReplyHeader>() + needed)),
+        Err(error) => Err(RequestError::Refused { request, error }),
     }
 }
 

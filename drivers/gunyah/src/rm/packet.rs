@@ -7,16 +7,41 @@ use gunyah_abi::rm::{
 };
 use zerocopy::IntoBytes;
 
+/// Room for one packet, aligned so that it is cleared and filled in few steps.
+#[derive(Clone, Debug)]
+#[repr(C, align(16))]
+pub struct PacketBuffer([u8; MAX_PACKET_SIZE]);
+
+impl PacketBuffer {
+    /// Makes an empty one.
+    #[inline]
+    pub const fn new() -> Self {
+        Self([0; MAX_PACKET_SIZE])
+    }
+}
+
+impl Default for PacketBuffer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Cuts a message into packets. The content is a fixed part and a variable one, so that nobody needs to join them.
 #[derive(Debug)]
 pub struct Fragmenter<'a> {
-    header: PacketHeader,
-    parts: [&'a [u8]; 2],
-    finished: bool,
+    kind: PacketType,
+    extra_fragments: u8,
+    sequence: u16,
+    id: MessageId,
+    /// Packets done, out of `extra_fragments + 1`.
+    done: u8,
+    fixed: &'a [u8],
+    variable: &'a [u8],
 }
 
 impl<'a> Fragmenter<'a> {
     /// Begins a message; `None` if its content is over [`MAX_CONTENT`].
+    #[inline]
     pub fn new(
         kind: PacketType,
         sequence: u16,
@@ -24,31 +49,44 @@ impl<'a> Fragmenter<'a> {
         fixed: &'a [u8],
         variable: &'a [u8],
     ) -> Option<Self> {
-        let extra = extra_fragments(fixed.len().saturating_add(variable.len()))?;
-        Some(Self {
-            header: PacketHeader::new(kind, extra, sequence, id),
-            parts: [fixed, variable],
-            finished: false,
-        })
+        let extra_fragments = extra_fragments(fixed.len().saturating_add(variable.len()))?;
+        Some(Self { kind, extra_fragments, sequence, id, done: 0, fixed, variable })
     }
 
-    /// Writes the next packet and returns its size in bytes, `None` after the last.
-    pub fn next_packet(&mut self, packet: &mut [u8; MAX_PACKET_SIZE]) -> Option<usize> {
-        if self.finished {
-            return None;
+    /// Whether all packets are done.
+    #[inline]
+    pub fn is_finished(&self) -> bool {
+        self.done > self.extra_fragments
+    }
+
+    /// Writes the next packet; the same one until [`Self::advance`].
+    #[inline]
+    pub fn packet<'b>(&self, buffer: &'b mut PacketBuffer) -> &'b [u8] {
+        let kind = if self.done == 0 { self.kind } else { PacketType::Continuation };
+        let header = PacketHeader::new(kind, self.extra_fragments, self.sequence, self.id);
+        let (start, room) = buffer.0.split_at_mut(HEADER_SIZE);
+        start.copy_from_slice(header.as_bytes());
+        let mut skip = usize::from(self.done) * MAX_PACKET_CONTENT;
+        let mut filled = 0;
+        for part in [self.fixed, self.variable] {
+            let rest = part.get(skip..).unwrap_or_default();
+            skip = skip.saturating_sub(part.len());
+            let target = room.get_mut(filled..).unwrap_or_default();
+            let length = rest.len().min(target.len());
+            if let (Some(target), Some(source)) = (target.get_mut(..length), rest.get(..length))
+                && length > 0
+            {
+                target.copy_from_slice(source);
+                filled += length;
+            }
         }
-        let (header, mut room) = packet.split_at_mut(HEADER_SIZE);
-        header.copy_from_slice(self.header.as_bytes());
-        for part in &mut self.parts {
-            let (now, later) = part.split_at(part.len().min(room.len()));
-            let (target, rest) = room.split_at_mut(now.len());
-            target.copy_from_slice(now);
-            (*part, room) = (later, rest);
-        }
-        let size = MAX_PACKET_SIZE - room.len();
-        self.finished = self.parts.iter().all(|part| part.is_empty());
-        self.header.type_and_fragments &= !0b11;
-        Some(size)
+        buffer.0.get(..HEADER_SIZE + filled).unwrap_or_default()
+    }
+
+    /// Goes on to the next packet.
+    #[inline]
+    pub fn advance(&mut self) {
+        self.done = self.done.saturating_add(1);
     }
 }
 
@@ -132,6 +170,7 @@ impl Reassembler {
     }
 
     /// Takes a packet and returns the message it completes, if it does. A packet that does not fit is dropped and counted.
+    #[inline]
     pub fn push<'a>(&'a mut self, packet: &'a [u8]) -> Option<Message<'a>> {
         let (header, content) = match PacketHeader::parse(packet) {
             Ok(parsed) => parsed,

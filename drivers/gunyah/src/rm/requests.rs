@@ -73,12 +73,11 @@ fn identity(data: &[u8]) -> Result<VmIdentity, usize> {
 
 /// Unless stated otherwise the calls fail with what [`ResourceManager::request`] lists.
 impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
-    async fn word(&self, id: MessageId) -> Result<u32, RequestError> {
+    fn word(&self, id: MessageId) -> impl Future<Output = Result<u32, RequestError>> {
         let request = RequestName { id, target: None };
         self.request(request, &[], &[], |data| {
             fixed::<WordReply>(data).map(|reply| reply.value.get())
         })
-        .await
     }
 
     async fn about<R>(

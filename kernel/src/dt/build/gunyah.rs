@@ -1,7 +1,7 @@
 //! What hypervisor and resource manager provide: queues, doorbells, shared buffers.
 
 use super::Interrupts;
-use crate::dt::error::{DtError, Problem};
+use crate::dt::error::{Problem, Result};
 use crate::dt::names::{self, Kind, Name};
 use crate::dt::platform::{
     Doorbell, DoorbellSource, Hypervisor, Interrupt, MessageQueue, QueueDirection, QueueEnd,
@@ -43,10 +43,7 @@ pub(super) struct Queues {
 }
 
 /// Returns the message queues.
-pub(super) fn queues(
-    collected: &Collected<'_>,
-    interrupts: &mut Interrupts,
-) -> Result<Queues> {
+pub(super) fn queues(collected: &Collected<'_>, interrupts: &mut Interrupts) -> Result<Queues> {
     let resource_manager = match collected.only(Kind::ResourceManager)? {
         Some(node) => Some(queue_pair(node, interrupts)?),
         None => None,
@@ -72,7 +69,7 @@ pub(super) fn queues(
         let [capability] = capabilities(node, "8")?;
         let (size, depth) = (Name::SingleMessageSize, Name::SingleQueueDepth);
         let queue = MessageQueue {
-            path: node.record.path.clone(),
+            path: node.take_path(),
             label: label(node)?,
             peer: node.string(Name::Peer)?,
             peer_vmid: node.vmid(Name::PeerVmid)?,
@@ -90,7 +87,7 @@ fn queue_pair(node: Node<'_, '_>, interrupts: &mut Interrupts) -> Result<QueuePa
     let (tx_size, tx_depth) = (Name::TxMessageSize, Name::TxQueueDepth);
     let (rx_size, rx_depth) = (Name::RxMessageSize, Name::RxQueueDepth);
     Ok(QueuePair {
-        path: node.record.path.clone(),
+        path: node.take_path(),
         label: label(node)?,
         peer: node.string(Name::Peer)?,
         peer_vmid: node.vmid(Name::PeerVmid)?,
@@ -128,7 +125,7 @@ pub(super) fn doorbells(
     for node in collected.of(Kind::Doorbell) {
         let [capability] = capabilities(node, "8")?;
         let bell = Doorbell {
-            path: node.record.path.clone(),
+            path: node.take_path(),
             label: label(node)?,
             capability,
             interrupt: interrupts.one(node)?,
@@ -143,7 +140,7 @@ pub(super) fn doorbell_sources(collected: &Collected<'_>) -> Result<Vec<Doorbell
     let mut sources = Vec::new();
     for node in collected.of(Kind::DoorbellSource) {
         let [capability] = capabilities(node, "8")?;
-        let path = node.record.path.clone();
+        let path = node.take_path();
         let source = DoorbellSource { path, label: label(node)?, capability };
         sorted::insert(&mut sources, source, |source| order(source.label, source.capability));
     }
@@ -166,7 +163,7 @@ pub(super) fn shared_buffers(
             node.fail(name, Problem::Phandle { phandle, expected })
         })?;
         let buffer = SharedBuffer {
-            path: node.record.path.clone(),
+            path: node.take_path(),
             label: label(node)?,
             range: region.range,
             peer: node.vmid(Name::Peer)?,

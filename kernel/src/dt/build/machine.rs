@@ -1,7 +1,7 @@
 //! Memory, CPUs, interrupt controller, timer, PSCI and UARTs.
 
 use super::{Interrupts, alias};
-use crate::dt::error::{DtError, Problem};
+use crate::dt::error::{DtError, Problem, Result, malformed};
 use crate::dt::names::{Kind, Name};
 use crate::dt::platform::{
     AddressRange, Cpu, CpuStatus, EnableMethod, Gic, Interrupt, PsciConduit, ReservedRange, Uart,
@@ -47,7 +47,8 @@ pub(in crate::dt) fn memory(collected: &Collected<'_>) -> Result<Vec<AddressRang
                     other: below.start,
                     node: collected.tree.path_at(*below_at),
                 },
-            }.into());
+            }
+            .into());
         }
     }
     Ok(found.into_iter().map(|(range, _)| range).collect())
@@ -70,11 +71,13 @@ pub(super) fn reserved(collected: &Collected<'_>) -> Result<Vec<ReservedRange>> 
         let offset = collected.tree.header.reservations;
         if reserved.len() == MAX_TOTAL_RANGES {
             let (limit, what) = (MAX_TOTAL_RANGES, "reserved ranges");
-            return Err(DtError::TooMany { node: "memory reservation block".into(), limit, what }.into());
+            return Err(
+                DtError::TooMany { node: "memory reservation block".into(), limit, what }.into()
+            );
         }
         if start.checked_add(size).is_none() {
             let fault = crate::dt::Fault::Block("memory reservation");
-            return Err(DtError::Structure { tree: collected.tree.name, offset, fault }.into());
+            return Err(malformed(collected.tree.name, offset, fault));
         }
         let entry = ReservedRange {
             name: String::from("memory reservation"),
@@ -237,7 +240,7 @@ pub(super) fn uarts(
             return Err(node.fail(Name::Reg, Problem::Empty(first.start)));
         }
         let Some(registers) = node.translate(first)? else { continue };
-        let path = node.record.path.clone();
+        let path = node.take_path();
         let uart = Uart {
             is_stdout: stdout == Some(path.as_bytes()),
             path,
@@ -267,10 +270,7 @@ fn one_of(
 }
 
 /// Returns the interrupt of a UART, unless it goes to something other than the GIC.
-fn uart_interrupt(
-    node: Node<'_, '_>,
-    interrupts: &mut Interrupts,
-) -> Result<Option<Interrupt>> {
+fn uart_interrupt(node: Node<'_, '_>, interrupts: &mut Interrupts) -> Result<Option<Interrupt>> {
     let parent = node.record.interrupt_parent;
     if !node.has(Name::Interrupts) || parent.is_some() && parent != interrupts.gic {
         return Ok(None);

@@ -8,10 +8,12 @@ use dtoolkit::{Node, Property};
 
 /// Names that are remembered, so that most stand in the strings block once.
 const KNOWN_NAMES: usize = 64;
+/// Bytes of names that most trees have at most.
+const STRINGS_HINT: usize = 1024;
 
 /// The structure block and the strings block while they grow.
 struct Writer {
-    bytes: Vec<u8>,
+    bytes: OwnTree,
     strings: Vec<u8>,
     /// Offset and length of names in the strings block.
     known: [(u32, u32); KNOWN_NAMES],
@@ -20,25 +22,25 @@ struct Writer {
 /// Writes a tree out; dtoolkit's own way goes over it twice and searches all names each time.
 pub(super) fn write(tree: &DeviceTree, size_hint: usize) -> OwnTree {
     let mut writer = Writer {
-        bytes: Vec::with_capacity(size_hint),
-        strings: Vec::with_capacity(size_hint / 4),
+        bytes: OwnTree::with_capacity(size_hint),
+        strings: Vec::with_capacity(STRINGS_HINT),
         known: [(0, 0); KNOWN_NAMES],
     };
-    writer.bytes.resize(HEADER_BYTES, 0);
+    writer.bytes.push(&[0; HEADER_BYTES]);
     for reservation in &tree.memory_reservations {
-        writer.bytes.extend_from_slice(&reservation.address().to_be_bytes());
-        writer.bytes.extend_from_slice(&reservation.size().to_be_bytes());
+        writer.bytes.push(&reservation.address().to_be_bytes());
+        writer.bytes.push(&reservation.size().to_be_bytes());
     }
-    writer.bytes.extend_from_slice(&[0; 16]);
-    let structure = writer.bytes.len();
+    writer.bytes.push(&[0; 16]);
+    let structure = writer.bytes.len;
     writer.node(&tree.root);
     writer.word(9);
     let Writer { mut bytes, strings, .. } = writer;
-    let strings_start = bytes.len();
-    bytes.extend_from_slice(&strings);
+    let strings_start = bytes.len;
+    bytes.push(&strings);
     let header = [
         0xd00d_feed,
-        bytes.len() as u32,
+        bytes.len as u32,
         structure as u32,
         strings_start as u32,
         HEADER_BYTES as u32,
@@ -48,25 +50,24 @@ pub(super) fn write(tree: &DeviceTree, size_hint: usize) -> OwnTree {
         strings.len() as u32,
         (strings_start - structure) as u32,
     ];
-    for (place, word) in bytes.chunks_exact_mut(4).zip(header) {
-        place.copy_from_slice(&word.to_be_bytes());
+    for (index, word) in header.into_iter().enumerate() {
+        bytes.replace(index * 4, &word.to_be_bytes());
     }
-    OwnTree::new(&bytes)
+    bytes
 }
 
 impl Writer {
     fn node(&mut self, node: &DeviceTreeNode) {
         self.word(1);
-        self.bytes.extend_from_slice(node.name().as_bytes());
-        self.bytes.push(0);
+        self.bytes.push(node.name().as_bytes());
+        self.bytes.push(&[0]);
         self.align();
         for property in node.properties() {
             let value = property.value();
             let name = self.name(property.name().as_bytes());
-            self.word(3);
-            self.word(value.len() as u32);
-            self.word(name);
-            self.bytes.extend_from_slice(value);
+            let head = [3, value.len() as u32, name].map(u32::to_be_bytes);
+            self.bytes.push(head.as_flattened());
+            self.bytes.push(value);
             self.align();
         }
         for child in node.children() {
@@ -76,12 +77,14 @@ impl Writer {
     }
 
     fn word(&mut self, word: u32) {
-        self.bytes.extend_from_slice(&word.to_be_bytes());
+        self.bytes.push(&word.to_be_bytes());
     }
 
     fn align(&mut self) {
-        let rest = self.bytes.len().next_multiple_of(4) - self.bytes.len();
-        self.bytes.extend_from_slice(&[0; 3][..rest]);
+        let beyond = self.bytes.len % 4;
+        if beyond > 0 {
+            self.bytes.push(&[0; 3][..4 - beyond]);
+        }
     }
 
     /// Returns the offset of a name in the strings block.

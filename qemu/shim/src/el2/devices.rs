@@ -142,6 +142,14 @@ impl Devices {
         any
     }
 
+    /// Logs which interrupts end the guest's `wfi`.
+    pub fn trace_pending(&self, count: u64) {
+        let pending = self.vgic.snapshot(VCPU).filter(|i| i.enabled && i.pending && !i.active);
+        for interrupt in pending {
+            log::info!(target: "exit", "{count} wake {}", interrupt.intid);
+        }
+    }
+
     /// Whether the guest has an interrupt that ends its `wfi`.
     pub fn guest_is_woken(&self) -> bool {
         self.vgic.has_pending(VCPU)

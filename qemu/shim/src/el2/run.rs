@@ -1,8 +1,10 @@
 //! The run loop: run the guest until it stops, see why, do what follows.
 
 use super::{
+    counter,
     devices::Devices,
     gic,
+    memory::CurrentRegime,
     stage2::AddressSpace,
     start::{GuestRam, StartError},
     vcpu::{self, Vcpu},
@@ -76,6 +78,9 @@ impl Run {
         self.vcpu = Vcpu::new(self.config.entry, self.config.tree);
         self.vcpu.reset_system_registers();
         self.devices.reset();
+        if self.machine.options().trace_exits {
+            counter::start();
+        }
         log::info!(
             "VM {:#x} '{}' starts at {:#x}, device tree at {:#x}",
             self.config.vmid,
@@ -100,8 +105,19 @@ impl Run {
             self.devices.enter(&self.machine);
             let exit = self.vcpu.run();
             self.devices.leave();
+            if self.machine.options().trace_exits {
+                self.trace(&exit);
+            }
             event = self.handle(exit);
         }
+    }
+
+    /// Logs an exit with the instructions that the guest has executed until then.
+    fn trace(&self, exit: &Exit) {
+        let count = counter::instructions();
+        let [x0, x1, x2, x3, ..] = self.vcpu.registers.x;
+        let event = counter::Event::new(exit, [x0, x1, x2, x3], &mut CurrentRegime);
+        log::info!(target: "exit", "{count} {event}");
     }
 
     fn handle(&mut self, exit: Exit) -> Option<Event> {
@@ -176,6 +192,9 @@ impl Run {
                 return Some(event);
             }
             if self.devices.guest_is_woken() {
+                if self.machine.options().trace_exits {
+                    self.devices.trace_pending(counter::instructions());
+                }
                 return None;
             }
             self.devices.set_deadline(self.machine.deadline());
@@ -255,13 +274,17 @@ fn confine_guest() {
             "msr vpidr_el2, {vpidr}",
             "msr vmpidr_el2, {vmpidr}",
             "msr cnthctl_el2, {timers}",
-            "msr mdcr_el2, xzr",
             "msr hstr_el2, xzr",
+            // All event counters may count at EL1 (MDCR_EL2.HPMN).
+            "mrs {scratch}, pmcr_el0",
+            "ubfx {scratch}, {scratch}, #11, #5",
+            "msr mdcr_el2, {scratch}",
             "isb",
             hcr = in(reg) HCR,
             vpidr = in(reg) VPIDR,
             vmpidr = in(reg) VMPIDR,
             timers = in(reg) 3_u64,
+            scratch = out(reg) _,
             options(nostack)
         );
     }

@@ -220,6 +220,7 @@ fn options(fields: &mut Fields) -> Result<Options, Problem> {
         documented_errors: fields.flag("documented-errors")?,
         hide_rm_console: fields.flag("hide-rm-console")?,
         no_reboot: fields.flag("no-reboot")?,
+        trace_exits: fields.flag("trace-exits")?,
         log: fields
             .optional("log", "a log level", |text| text.parse().ok())?
             .unwrap_or(default.log),

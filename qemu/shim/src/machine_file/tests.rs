@@ -79,7 +79,7 @@ prop_compose! {
 prop_compose! {
     fn file()(
         vms in vec(vm(), 0..3),
-        flags in any::<[bool; 3]>(),
+        flags in any::<[bool; 4]>(),
         seed in any::<u64>(),
         identify in any::<[u64; 4]>(),
     ) -> MachineFile {
@@ -88,6 +88,7 @@ prop_compose! {
                 documented_errors: flags[0],
                 hide_rm_console: flags[1],
                 no_reboot: flags[2],
+                trace_exits: flags[3],
                 log: log::LevelFilter::Debug,
                 seed,
                 identify,

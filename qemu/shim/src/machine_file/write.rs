@@ -22,6 +22,7 @@ impl Display for Options {
             (self.documented_errors, " documented-errors"),
             (self.hide_rm_console, " hide-rm-console"),
             (self.no_reboot, " no-reboot"),
+            (self.trace_exits, " trace-exits"),
         ] {
             if set {
                 f.write_str(key)?;
