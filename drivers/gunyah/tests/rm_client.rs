@@ -288,6 +288,48 @@ fn a_request_given_up_leaves_a_usable_client() {
 }
 
 #[test]
+fn the_drain_task_gets_the_interrupts_back_when_a_request_ends() {
+    let mut setup = RmSetup::new();
+    let client = setup.client().unwrap();
+    let mut tasks = Tasks::new();
+    let run = tasks.spawn(async { panic!("queue failed: {}", client.run().await) });
+    let asked = tasks.spawn(async { assert_eq!(client.vmid().await, Ok(0x80)) });
+    setup.settle(&client, &mut tasks);
+    assert!(tasks.is_done(asked));
+    assert_eq!(tasks.polls(run), 1, "the request took its reply itself");
+    setup.rm.notify(MessageId::VM_STATUS, b"12345678");
+    setup.settle(&client, &mut tasks);
+    assert_eq!(client.statistics().unclaimed_notifications, 1);
+
+    setup.rm.react(MessageId::VM_GET_VMID, Reaction::Silence);
+    let given_up = tasks.spawn(async {
+        let _ = client.vmid().await;
+    });
+    setup.settle(&client, &mut tasks);
+    setup.rm.notify(MessageId::VM_STATUS, b"12345678");
+    setup.rm.send();
+    assert!(setup.interrupt(&client), "wakes the task that is given up now");
+    tasks.cancel(given_up);
+    setup.settle(&client, &mut tasks);
+    assert_eq!(client.statistics().unclaimed_notifications, 2);
+}
+
+#[test]
+fn a_reply_that_another_drainer_takes_reaches_its_request() {
+    let mut setup = RmSetup::new();
+    let client = setup.client().unwrap();
+    let mut tasks = Tasks::new();
+    let asked = tasks.spawn(async { assert_eq!(client.vmid().await, Ok(0x80)) });
+    tasks.run_until_idle();
+    setup.rm.step();
+    setup.interrupt(&client);
+    assert_eq!(client.drain(), Ok(false));
+    tasks.run_until_idle();
+    assert!(tasks.is_done(asked));
+    assert_eq!(client.statistics().replies, 1);
+}
+
+#[test]
 fn a_failing_queue_fails_the_request_and_ends_the_drain() {
     let mut setup = RmSetup::new();
     let client = setup.client().unwrap();

@@ -9,6 +9,9 @@
 //! whoever has the turn; the reply's content is locked for a copy. Interrupt handlers take none of them.
 
 mod exchange;
+mod statistics;
+
+pub use statistics::ClientStatistics;
 
 use super::error::{RequestError, RequestName};
 use super::notification::{Notification, NotificationHandler};
@@ -22,13 +25,14 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::future::poll_fn;
 use core::pin::pin;
-use core::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use exchange::{Delivery, Exchange};
 use gunyah_abi::rm::payload::ReplyHeader;
 use gunyah_abi::rm::{MessageId, PacketType, RmError};
 use spin::mutex::SpinMutex;
+use statistics::Counters;
 use zerocopy::FromBytes;
 
 /// How long RM gets to answer. It is a fault if it does not, so this is generous.
@@ -47,44 +51,6 @@ impl<T: Timer> Timer for &T {
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> {
         (**self).sleep(duration)
     }
-}
-
-/// What the client has seen since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ClientStatistics {
-    /// Requests sent.
-    pub requests: u64,
-    /// Replies delivered to their requests.
-    pub replies: u64,
-    /// Requests that got no reply in time.
-    pub timeouts: u64,
-    /// Replies nobody waits for any more, or ever did.
-    pub late_replies: u64,
-    /// Replies with another sequence number or id than the one awaited.
-    pub mismatched_replies: u64,
-    /// Notifications a handler took.
-    pub notifications: u64,
-    /// Notifications no handler wanted.
-    pub unclaimed_notifications: u64,
-    /// Requests RM sent to us; it never does.
-    pub requests_received: u64,
-    /// Waits because RM was out of memory.
-    pub nomem_waits: u64,
-    /// Packets dropped.
-    pub drops: DropCounts,
-}
-
-#[derive(Debug, Default)]
-struct Counters {
-    requests: AtomicU64,
-    replies: AtomicU64,
-    timeouts: AtomicU64,
-    late_replies: AtomicU64,
-    mismatched_replies: AtomicU64,
-    notifications: AtomicU64,
-    unclaimed_notifications: AtomicU64,
-    requests_received: AtomicU64,
-    nomem_waits: AtomicU64,
 }
 
 /// The receiving side, for one drainer at a time.
@@ -408,18 +374,7 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
             Some(receive) => receive.reassembler.drops(),
             None => DropCounts::default(),
         };
-        ClientStatistics {
-            requests: self.counters.requests.load(Relaxed),
-            replies: self.counters.replies.load(Relaxed),
-            timeouts: self.counters.timeouts.load(Relaxed),
-            late_replies: self.counters.late_replies.load(Relaxed),
-            mismatched_replies: self.counters.mismatched_replies.load(Relaxed),
-            notifications: self.counters.notifications.load(Relaxed),
-            unclaimed_notifications: self.counters.unclaimed_notifications.load(Relaxed),
-            requests_received: self.counters.requests_received.load(Relaxed),
-            nomem_waits: self.counters.nomem_waits.load(Relaxed),
-            drops,
-        }
+        self.counters.snapshot(drops)
     }
 }
 
