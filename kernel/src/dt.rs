@@ -69,7 +69,8 @@ pub enum Form {
 /// A device tree that has been read.
 #[derive(Clone, Debug)]
 pub struct Loaded<'s> {
-    tree: Bytes<'s>,
+    /// Its bytes, merged if there were overlays.
+    pub tree: Tree<'s>,
     /// What it says.
     pub platform: Platform,
     /// What was handed over.
@@ -78,18 +79,38 @@ pub struct Loaded<'s> {
     pub source_bytes: usize,
 }
 
+impl Loaded<'_> {
+    /// Returns the bytes of the tree, for [`show`] to print.
+    pub fn tree(&self) -> &[u8] {
+        self.tree.bytes()
+    }
+}
+
+/// The bytes of a tree: those handed over, or merged ones on the heap.
+#[derive(Clone, Debug)]
+pub struct Tree<'s>(Bytes<'s>);
+
 #[derive(Clone, Debug)]
 enum Bytes<'s> {
     Source(&'s [u8]),
     Own(OwnTree),
 }
 
-impl Loaded<'_> {
-    /// Returns the bytes of the tree, merged if there were overlays; [`show`] prints them.
-    pub fn tree(&self) -> &[u8] {
-        match &self.tree {
+impl<'s> Tree<'s> {
+    /// Returns the bytes.
+    pub fn bytes(&self) -> &[u8] {
+        match &self.0 {
             Bytes::Source(bytes) => bytes,
             Bytes::Own(tree) => tree.bytes(),
+        }
+    }
+
+    /// Returns the bytes for as long as the source lasts, without a copy. Merged ones stay on
+    /// the heap for good. What was handed over can be larger than a heap: do not copy it.
+    pub fn leak(self) -> &'s [u8] {
+        match self.0 {
+            Bytes::Source(bytes) => bytes,
+            Bytes::Own(tree) => tree.leak(),
         }
     }
 }
@@ -134,7 +155,7 @@ fn read<'s>(source: &'s dyn TreeSource, builtin_base: Option<&[u8]>) -> Result<L
     }
     Ok(Loaded {
         platform: build::platform(&collected)?,
-        tree: Bytes::Source(first.bytes),
+        tree: Tree(Bytes::Source(first.bytes)),
         form: Form::Merged,
         source_bytes: first.bytes.len(),
     })
@@ -192,7 +213,7 @@ fn merge<'s>(
     let tree = CheckedTree::new(merged.bytes(), TreeName::Merged, MAX_TREE_BYTES)?;
     let platform = platform_of(&tree)?;
     let form = form(overlays.len());
-    Ok(Loaded { platform, tree: Bytes::Own(merged), form, source_bytes })
+    Ok(Loaded { platform, tree: Tree(Bytes::Own(merged)), form, source_bytes })
 }
 
 fn platform_of(tree: &CheckedTree<'_>) -> Result<Platform> {

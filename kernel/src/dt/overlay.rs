@@ -34,6 +34,10 @@ impl OwnTree {
         self.words.as_bytes().get(..self.len).unwrap_or(&[])
     }
 
+    pub(super) fn leak<'s>(self) -> &'s [u8] {
+        self.words.leak().as_bytes().get(..self.len).unwrap_or(&[])
+    }
+
     /// Appends bytes.
     fn push(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();

@@ -21,6 +21,7 @@ fn the_merged_tree_can_be_loaded_again() {
     with(&trees, |loaded| {
         let loaded = loaded.unwrap();
         assert_eq!(platform(&[loaded.tree()]), loaded.platform);
+        assert_eq!(loaded.clone().tree.leak(), loaded.tree());
         assert_eq!(loaded.source_bytes, trees[0].len().next_multiple_of(8) + trees[1].len());
     });
 }
