@@ -304,6 +304,10 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
                 return Poll::Ready(result);
             }
             if self.receiver.poll_urgent(cx).is_pending() {
+                // Another drainer may have delivered the reply before the waker was there.
+                if self.exchange.arrived() {
+                    continue;
+                }
                 return Poll::Pending;
             }
             let mut reply = None;
@@ -407,4 +411,23 @@ async fn yield_once() {
         Poll::Pending
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fake::{RmSetup, Tasks};
+
+    #[test]
+    fn another_drainer_wakes_the_request_without_a_virq() {
+        let mut setup = RmSetup::new();
+        let client = setup.client().unwrap();
+        let mut tasks = Tasks::new();
+        let asked = tasks.spawn(async { assert_eq!(client.vmid().await, Ok(0x80)) });
+        tasks.run_until_idle();
+        setup.rm.step();
+        client.receiver.recheck();
+        assert_eq!(client.drain(), Ok(false));
+        tasks.run_until_idle();
+        assert!(tasks.is_done(asked));
+    }
 }
