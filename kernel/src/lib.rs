@@ -19,7 +19,6 @@
 extern crate alloc;
 
 pub mod crash;
-pub mod dt;
 pub mod interrupts;
 pub mod log;
 pub mod memory;
@@ -28,6 +27,8 @@ pub mod shell;
 pub mod system;
 pub mod task;
 pub mod time;
+
+pub use billy_dt as dt;
 
 #[cfg(target_os = "none")]
 pub mod critical;

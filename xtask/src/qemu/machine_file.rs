@@ -4,7 +4,7 @@
 //! every capability, INTID and label.
 
 use anyhow::{Context, Result, bail, ensure};
-use billy_kernel::dt::{self, AddressRange, MemoryAt, Platform};
+use billy_dt::{self as dt, AddressRange, MemoryAt, Platform};
 use billy_shim::machine_file::{
     DoorbellSource, LabelledQueuePair, Load, MachineFile, QueuePair, ReceivedDoorbell, VmConfig,
 };

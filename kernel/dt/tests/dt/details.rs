@@ -1,7 +1,7 @@
 //! Single rules, each on a small tree.
 
 use crate::support::{cells, dtb, node, platform, tree};
-use billy_kernel::dt::{
+use billy_dt::{
     AddressRange, CpuStatus, DtError, EnableMethod, Interrupt, Platform, QueueDirection, Trigger,
 };
 use dtoolkit::fdt::Fdt;

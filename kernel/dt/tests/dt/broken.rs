@@ -1,7 +1,7 @@
 //! Broken trees, each refused with the error that names what is wrong.
 
 use crate::support::{Memory, RAM, cells, dtb, error, node, path, tree};
-use billy_kernel::dt::{self, MemoryAt};
+use billy_dt::{self as dt, MemoryAt};
 
 /// Returns name, expected error and bytes of every tree in the folder of broken ones.
 pub fn all() -> Vec<(String, String, Vec<u8>)> {

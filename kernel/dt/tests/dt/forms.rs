@@ -1,7 +1,7 @@
 //! One tree, a base tree with overlays behind it, and overlays alone.
 
 use crate::support::{Memory, RAM, cells, dtb, error, form, node, platform, tree, with};
-use billy_kernel::dt::{self, Form, MemoryAt, TreeSource};
+use billy_dt::{self as dt, Form, MemoryAt, TreeSource};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 #[test]

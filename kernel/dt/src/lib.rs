@@ -13,6 +13,9 @@
 //! 4. `build` checks values, resolves phandles and makes the [`Platform`].
 //!
 //! What a tree can make this module allocate is bounded; a boot heap of 512 KiB is enough.
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
 
 mod build;
 mod error;

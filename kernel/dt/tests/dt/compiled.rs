@@ -22,7 +22,7 @@ fn compile(folder: &Path, source: &str) -> Option<Vec<u8>> {
 }
 
 fn sources() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../qemu/dt"))
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../qemu/dt"))
 }
 
 /// Returns the overlay's source with capability ids put in.

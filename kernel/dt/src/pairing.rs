@@ -45,7 +45,7 @@ fn sorted(count: usize, key: impl Fn(usize) -> (Option<u32>, CapabilityId)) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dt::{Interrupt, Trigger};
+    use crate::{Interrupt, Trigger};
     use alloc::string::String;
 
     fn receiver(label: Option<u32>, capability: u64) -> Doorbell {

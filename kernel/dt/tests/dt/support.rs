@@ -1,6 +1,6 @@
 //! Trees in memory.
 
-use billy_kernel::dt::{self, DtError, Form, Loaded, MemoryAt, Platform};
+use billy_dt::{self as dt, DtError, Form, Loaded, MemoryAt, Platform};
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 use std::path::PathBuf;
 

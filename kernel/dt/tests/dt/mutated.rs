@@ -1,7 +1,7 @@
 //! Trees with random damage: whatever comes out, something does, and nothing panics.
 
 use crate::support::{Memory, RAM, tree};
-use billy_kernel::dt::{self, show};
+use billy_dt::{self as dt, show};
 use proptest::prelude::*;
 
 /// One piece of damage.

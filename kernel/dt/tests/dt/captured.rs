@@ -1,7 +1,7 @@
 //! The trees that the real Resource Manager made.
 
 use crate::support::{form, platform, tree};
-use billy_kernel::dt::{
+use billy_dt::{
     AddressRange, Cpu, CpuStatus, Doorbell, DoorbellSource, EnableMethod, Form, Gic, Hypervisor,
     Interrupt, Platform, PsciConduit, QueueEnd, QueuePair, Trigger, Uart, UartKind, VmIdentity,
     pair_doorbells,

@@ -1,6 +1,6 @@
 //! The heap that reading a tree takes, with the worst trees that are accepted.
 
-use billy_kernel::dt::{self, DtError, MAX_OVERLAY_BYTES, MAX_OVERLAYS, MAX_TREE_BYTES};
+use billy_dt::{self as dt, DtError, MAX_OVERLAY_BYTES, MAX_OVERLAYS, MAX_TREE_BYTES};
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

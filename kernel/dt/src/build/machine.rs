@@ -1,14 +1,14 @@
 //! Memory, CPUs, interrupt controller, timer, PSCI and UARTs.
 
 use super::{Interrupts, alias};
-use crate::dt::error::{DtError, Problem, Result, malformed};
-use crate::dt::names::{Kind, Name};
-use crate::dt::platform::{
+use crate::error::{DtError, Problem, Result, malformed};
+use crate::names::{Kind, Name};
+use crate::platform::{
     AddressRange, Cpu, CpuStatus, EnableMethod, Gic, Interrupt, PsciConduit, ReservedRange, Uart,
     UartKind,
 };
-use crate::dt::record::{Collected, Node, number};
-use crate::dt::sorted;
+use crate::record::{Collected, Node, number};
+use crate::sorted;
 use alloc::string::String;
 use alloc::vec::Vec;
 use gunyah_abi::CapabilityId;
@@ -21,7 +21,7 @@ const ADDRESS_LIMIT: u64 = 1 << 48;
 const REDISTRIBUTOR_BYTES: u64 = 0x2_0000;
 
 /// Returns all RAM, checked and sorted.
-pub(in crate::dt) fn memory(collected: &Collected<'_>) -> Result<Vec<AddressRange>> {
+pub(crate) fn memory(collected: &Collected<'_>) -> Result<Vec<AddressRange>> {
     let mut found: Vec<(AddressRange, usize)> = Vec::new();
     for node in collected.of(Kind::Memory) {
         for range in node.ranges()? {
@@ -76,7 +76,7 @@ pub(super) fn reserved(collected: &Collected<'_>) -> Result<Vec<ReservedRange>> 
             );
         }
         if start.checked_add(size).is_none() {
-            let fault = crate::dt::Fault::Block("memory reservation");
+            let fault = crate::Fault::Block("memory reservation");
             return Err(malformed(collected.tree.name, offset, fault));
         }
         let entry = ReservedRange {

@@ -1,7 +1,7 @@
 //! A tree written out as bytes, with few instructions a property.
 
 use super::OwnTree;
-use crate::dt::header::HEADER_BYTES;
+use crate::header::HEADER_BYTES;
 use alloc::vec::Vec;
 use dtoolkit::model::{DeviceTree, DeviceTreeNode};
 use dtoolkit::{Node, Property};

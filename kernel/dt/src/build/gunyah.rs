@@ -1,14 +1,14 @@
 //! What hypervisor and resource manager provide: queues, doorbells, shared buffers.
 
 use super::Interrupts;
-use crate::dt::error::{Problem, Result};
-use crate::dt::names::{self, Kind, Name};
-use crate::dt::platform::{
+use crate::error::{Problem, Result};
+use crate::names::{self, Kind, Name};
+use crate::platform::{
     Doorbell, DoorbellSource, Hypervisor, Interrupt, MessageQueue, QueueDirection, QueueEnd,
     QueuePair, ReservedRange, SharedBuffer, VmIdentity,
 };
-use crate::dt::record::{Collected, Node, number};
-use crate::dt::sorted;
+use crate::record::{Collected, Node, number};
+use crate::sorted;
 use alloc::vec::Vec;
 use gunyah_abi::CapabilityId;
 use gunyah_abi::message_queue::{DEFAULT_DEPTH, DEFAULT_MESSAGE_SIZE, MAX_DEPTH, MAX_MESSAGE_SIZE};

@@ -1,7 +1,7 @@
 //! Nodes printed for people.
 
 use crate::support::{Memory, cells, dtb, node, tree};
-use billy_kernel::dt::{DtError, show};
+use billy_dt::{DtError, show};
 
 fn shown(tree: &[u8], path: &str) -> Result<String, DtError> {
     let memory = Memory::new(0, &[tree]);
