@@ -4,8 +4,9 @@
 //! protocol; Gunyah enters the first vCPU this way). The order matters:
 //!
 //! 1. At EL2, drop to EL1 and remember it.
-//! 2. Clean and invalidate the image to the point of coherency, since whoever loaded it may have
-//!    left lines of it in a cache, then the instruction cache.
+//! 2. Clean and invalidate what was loaded to the point of coherency, since whoever loaded it may
+//!    have left lines of it in a cache, then the instruction cache. BSS, stacks and heap are only
+//!    ever accessed through the caches.
 //! 3. Build the first page table: one page of 1 GiB blocks, of which two are used, the one that
 //!    holds the image and the one that holds the device tree.
 //! 4. MMU and caches on. Every store from here on is cached, as every store by Rust is.
@@ -69,9 +70,10 @@ unsafe extern "C" fn entry() -> ! {
         "mov x0, #(3 << 20)", // FP and SIMD are not trapped
         "msr cpacr_el1, x0",
         "isb",
-        // Image out of the caches.
+        // What was loaded out of the caches.
         "adrp x0, _image_start",
-        "adrp x1, _image_end",
+        "adrp x1, _file_end",
+        "add x1, x1, :lo12:_file_end",
         "bl {clean_and_invalidate}",
         "ic iallu",
         "dsb nsh",

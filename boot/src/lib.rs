@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `entry.rs` | arm64 Image header, first page table, MMU on, relocation, BSS, stacks |
 //! | `vectors.rs` | exception vectors, the saved [`ExceptionFrame`] |
+//! | `mem.rs` | `memcpy` and `memset` |
 //! | `layout.rs` | where the linker put things, and a fake twin for host tests |
 //!
 //! It ends with a [`BootInfo`] handed to `kernel_main`. There is nothing of Gunyah in here, and
@@ -17,6 +18,8 @@
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
 pub mod entry;
 pub mod layout;
+#[cfg(all(target_arch = "aarch64", target_os = "none"))]
+mod mem;
 pub mod vectors;
 
 pub use layout::Layout;

@@ -35,23 +35,29 @@ pub struct Usage {
     pub count: u64,
 }
 
+/// INTIDs of a GICv3 without extended ranges.
+const INTIDS: usize = 1020;
+
 /// The interrupts in use, by INTID.
-#[derive(Default)]
 pub struct Table {
     entries: Vec<(Usage, Handler)>,
+    /// Where in `entries` an INTID is, plus one; 0 where it is not. One load per interrupt.
+    places: [u16; INTIDS],
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Table {
     /// A table without entries.
     pub const fn new() -> Self {
-        Self { entries: Vec::new() }
+        Self { entries: Vec::new(), places: [0; INTIDS] }
     }
 
-    fn place(&self, intid: u32) -> Result<usize, usize> {
-        self.entries.binary_search_by_key(&intid, |(usage, _)| usage.interrupt.intid)
-    }
-
-    /// Adds a handler.
+    /// Adds a handler. An INTID beyond those there are is never found.
     ///
     /// # Errors
     ///
@@ -62,25 +68,27 @@ impl Table {
         name: &'static str,
         handler: Handler,
     ) -> Result<(), Taken> {
-        match self.place(interrupt.intid) {
-            Ok(taken) => Err(Taken { intid: interrupt.intid, name: self.entries[taken].0.name }),
-            Err(place) => {
-                self.entries.insert(place, (Usage { interrupt, name, count: 0 }, handler));
-                Ok(())
-            }
+        let intid = interrupt.intid;
+        if let Some(taken) = self.usage().find(|usage| usage.interrupt.intid == intid) {
+            return Err(Taken { intid, name: taken.name });
         }
+        self.entries.push((Usage { interrupt, name, count: 0 }, handler));
+        if let Some(place) = self.places.get_mut(intid as usize) {
+            *place = self.entries.len() as u16;
+        }
+        Ok(())
     }
 
     /// Counts an interrupt and finds its handler.
     #[inline]
     pub fn take(&mut self, intid: u32) -> Option<Handler> {
-        let place = self.place(intid).ok()?;
-        let (usage, handler) = self.entries.get_mut(place)?;
+        let place = usize::from(*self.places.get(intid as usize)?);
+        let (usage, handler) = self.entries.get_mut(place.wrapping_sub(1))?;
         usage.count += 1;
         Some(*handler)
     }
 
-    /// All entries in ascending order.
+    /// All entries, in the order in which they came.
     pub fn usage(&self) -> impl Iterator<Item = Usage> + '_ {
         self.entries.iter().map(|(usage, _)| *usage)
     }
@@ -119,7 +127,7 @@ mod tests {
         assert!(table.take(962).is_none());
         assert_eq!(CALLS.load(Ordering::Relaxed), 2);
         let counts: Vec<_> = table.usage().map(|u| (u.interrupt.intid, u.count)).collect();
-        assert_eq!(counts, [(27, 0), (960, 2), (961, 0)]);
+        assert_eq!(counts, [(961, 0), (27, 0), (960, 2)]);
     }
 
     #[test]

@@ -17,6 +17,8 @@ use core::ops::Range;
 
 /// The translation granule.
 pub const PAGE: u64 = 4096;
+/// What one entry of a second-level table maps.
+const BLOCK: u64 = 2 << 20;
 /// First address beyond what the tables can map: 39 bits.
 const LIMIT: u64 = 1 << 39;
 
@@ -131,7 +133,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Vec<Region>, PlanError> {
     plan.push(Region { range: tree.start..tree.end.min(ram.end), kind: Kind::Constant });
     taken.push(image);
     taken.push(tree);
-    each_gap(&ram, taken, |range| plan.push(Region { range, kind: Kind::Heap }));
+    plan.extend(heap(&ram, taken).into_iter().map(|range| Region { range, kind: Kind::Heap }));
     for device in inputs.devices {
         let device = outward(device);
         if device.is_empty() || device.end > LIMIT || overlap(&device, &ram) {
@@ -140,6 +142,19 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Vec<Region>, PlanError> {
         plan.push(Region { range: device, kind: Kind::Device });
     }
     Ok(plan)
+}
+
+/// What of `ram` lies in none of `taken`, in whole blocks where there are any: what is left over
+/// beside the image and the tree would cost page tables, and an entry for each of its pages.
+fn heap(ram: &Range<u64>, taken: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    let mut gaps = Vec::with_capacity(taken.len() + 1);
+    each_gap(ram, taken, |gap| gaps.push(gap));
+    let blocks: Vec<_> = gaps
+        .iter()
+        .map(|gap| gap.start.next_multiple_of(BLOCK)..gap.end / BLOCK * BLOCK)
+        .filter(|gap| !gap.is_empty())
+        .collect();
+    if blocks.is_empty() { gaps } else { blocks }
 }
 
 /// Calls `found` for each part of `whole` that lies in none of `taken`.

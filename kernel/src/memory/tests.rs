@@ -36,8 +36,19 @@ fn image_is_wx_and_guards_are_left_out() {
         of_kind(&plan, Kind::Constant),
         [BASE + 0x10_000..BASE + 0x14_000, 0x83e0_0000..0x83e0_2000]
     );
-    assert_eq!(of_kind(&plan, Kind::Heap), [BASE + 0x40_000..0x83e0_0000, 0x83e0_2000..RAM.end]);
+    assert_eq!(of_kind(&plan, Kind::Heap), [BASE + 0x20_0000..0x83e0_0000]);
     assert_eq!(of_kind(&plan, Kind::Device), [0x3fff_0000..0x4000_0000]);
+}
+
+#[test]
+fn a_small_machine_uses_every_page() {
+    let ram = BASE..BASE + 0x18_0000;
+    let tree = BASE + 0x10_0000..BASE + 0x10_1000;
+    let plan = plan_with(&[ram], &[], &[], tree).unwrap();
+    assert_eq!(
+        of_kind(&plan, Kind::Heap),
+        [BASE + 0x40_000..BASE + 0x10_0000, BASE + 0x10_1000..BASE + 0x18_0000]
+    );
 }
 
 #[test]
@@ -74,7 +85,7 @@ fn a_tree_in_front_of_the_image_splits_nothing() {
     .unwrap();
     assert_eq!(
         of_kind(&plan, Kind::Heap),
-        [0x4000_0000..0x40f0_0000, 0x40f0_2000..0x4100_0000, 0x4104_0000..0x8000_0000]
+        [0x4000_0000..0x40e0_0000, 0x4120_0000..0x8000_0000]
     );
 }
 
