@@ -12,7 +12,7 @@ use crate::{
     uart::PolledUart,
 };
 use aarch64_paging::MapError;
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use billy_boot::{BootInfo, ExceptionFrame, Layout};
 use core::{
     fmt::Write,
@@ -57,6 +57,9 @@ pub enum StartError {
     NoTree(u64),
     /// Memory cannot be used as described.
     #[error("memory: {0}")]
+    /// Image and tree are not where the tree says memory is.
+    #[error("memory: {0}")]
+    Placement(DtError),
     Plan(#[from] PlanError),
     /// The page tables cannot be built.
     #[error("memory: cannot map: {0}")]
@@ -85,7 +88,7 @@ impl StartError {
     fn failure(&self) -> Failure {
         match self {
             Self::Tree(_) | Self::NoTree(_) => Failure::DeviceTree,
-            Self::Plan(_) | Self::Map(_) => Failure::Memory,
+            Self::Placement(_) | Self::Plan(_) | Self::Map(_) => Failure::Memory,
             Self::NotAGuest => Failure::NotAGuest,
             Self::Hypervisor(_) | Self::NoHypervisor => Failure::Hypervisor,
             Self::Interrupts(_) => Failure::Interrupts,
@@ -147,11 +150,11 @@ pub fn read_tree(info: &BootInfo) -> Result<Found, StartError> {
     // SAFETY: whoever entered the kernel put a device tree at x0 and leaves it alone. What a
     // header lays claim to that is not there ends in a reported abort.
     let source = unsafe { RawMemory::new(start as *const u8, len) };
-    let loaded = dt::load(&source, None)?;
-    let tree_range = start..start + loaded.source_bytes as u64;
-    let (form, platform) = (loaded.form, loaded.platform.clone());
     // The bytes are needed for as long as the kernel runs, wherever they are.
-    let tree: &'static [u8] = Vec::leak(loaded.tree().to_vec());
+    let source: &'static RawMemory = Box::leak(Box::new(source));
+    let loaded = dt::load(source, Some(dt::builtin_base()))?;
+    let tree_range = start..start + loaded.source_bytes as u64;
+    let (form, platform, tree) = (loaded.form, loaded.platform, loaded.tree.leak());
     if let Some(conduit) = platform.psci {
         power::set_conduit(match conduit {
             PsciConduit::Hvc => Conduit::Hvc,
@@ -172,21 +175,30 @@ pub fn read_tree(info: &BootInfo) -> Result<Found, StartError> {
 ///
 /// # Errors
 ///
-/// [`StartError::Plan`], [`StartError::Map`].
+/// [`StartError::Placement`], [`StartError::Plan`], [`StartError::Map`].
 pub fn map_memory(mut found: Found) -> Result<Found, StartError> {
     let platform = &found.platform;
     let range = |range: &AddressRange| range.start..range.end();
-    let memory: Vec<_> = platform.memory.iter().map(range).collect();
+    let layout = Layout::current();
+    let span = |range: Range<u64>| AddressRange {
+        start: range.start,
+        size: range.end.saturating_sub(range.start),
+    };
+    let image = layout.image();
+    let image = span(image.start as u64..image.end as u64);
+    let ram = platform
+        .check_placement(image, span(found.tree_range.clone()))
+        .map_err(StartError::Placement)?;
     let reserved: Vec<_> = platform.reserved.iter().map(|r| range(&r.range)).collect();
     let mut devices = alloc::vec![range(&platform.gic.distributor)];
     devices.extend(platform.gic.redistributors.iter().map(range));
     devices.extend(platform.uarts.iter().map(|uart| range(&uart.registers)));
     let plan = memory::plan(&Inputs {
-        memory: &memory,
+        ram: range(&ram),
         reserved: &reserved,
         devices: &devices,
         tree: found.tree_range.clone(),
-        layout: &Layout::current(),
+        layout: &layout,
     })?;
     let space = AddressSpace::new(&plan).map_err(StartError::Map)?;
     // SAFETY: the plan covers the image with its stacks and the first heap, which is all that is

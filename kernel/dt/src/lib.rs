@@ -18,6 +18,7 @@
 extern crate alloc;
 
 mod build;
+mod builtin;
 mod error;
 mod header;
 mod names;
@@ -32,6 +33,7 @@ mod source;
 mod tokens;
 mod walk;
 
+pub use builtin::builtin_base;
 pub use error::{DtError, Fault, Problem, TreeName};
 pub use pairing::pair_doorbells;
 pub use platform::{

@@ -12,6 +12,9 @@ pub use gunyah::{
     SharedBuffer, VmIdentity,
 };
 
+/// Bytes of a page, the unit of what can be mapped.
+const PAGE: u64 = 4096;
+
 /// A range of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AddressRange {
@@ -30,6 +33,23 @@ impl AddressRange {
     /// Tells whether all of `other` lies in this range.
     pub const fn contains(&self, other: &Self) -> bool {
         self.start <= other.start && other.end() <= self.end()
+    }
+
+    /// Returns the pages that have an address of this range.
+    pub const fn pages_around(&self) -> Self {
+        let start = self.start / PAGE * PAGE;
+        let end = match self.end().checked_next_multiple_of(PAGE) {
+            Some(end) => end,
+            None => u64::MAX / PAGE * PAGE,
+        };
+        Self { start, size: end - start }
+    }
+
+    /// Returns the pages that lie in this range; `None` without any.
+    fn pages_inside(self) -> Option<Self> {
+        let start = self.start.checked_next_multiple_of(PAGE)?;
+        let size = (self.end() / PAGE * PAGE).checked_sub(start)?;
+        (size > 0).then_some(Self { start, size })
     }
 
     /// Tells whether the two have an address in common.
@@ -203,27 +223,40 @@ impl Platform {
     }
 
     /// Checks that the running image and the device tree lie in memory, apart from each other,
-    /// and that nobody has reserved the image's place.
+    /// and that nobody has reserved the image's place. Pages of 4 KiB count as a whole.
+    ///
+    /// Returns the range of memory that holds both, cut to whole pages.
     ///
     /// # Errors
     ///
     /// [`DtError::Placement`] for whichever does not.
-    pub fn check_placement(&self, image: AddressRange, tree: AddressRange) -> Result<(), DtError> {
-        for (what, range) in [("image", image), ("device tree", tree)] {
-            if self.memory_with(&range).is_none() {
-                return Err(misplaced(what, range, "is not inside one range of /memory"));
-            }
-        }
-        if image.overlaps(&tree) {
+    pub fn check_placement(
+        &self,
+        image: AddressRange,
+        tree: AddressRange,
+    ) -> Result<AddressRange, DtError> {
+        let ram = self.memory_with(&image).and_then(AddressRange::pages_inside);
+        let Some(ram) = ram.filter(|ram| ram.contains(&image)) else {
+            return Err(misplaced("image", image, "is not inside one range of /memory"));
+        };
+        if tree.pages_around().overlaps(&image) {
             return Err(misplaced("device tree", tree, "overlaps the image"));
         }
-        match self.reserved.iter().find(|reserved| reserved.range.overlaps(&image)) {
+        if !ram.contains(&tree) {
+            return Err(misplaced(
+                "device tree",
+                tree,
+                "is not in the memory that holds the image",
+            ));
+        }
+        let over_image = |reserved: &&ReservedRange| reserved.range.pages_around().overlaps(&image);
+        match self.reserved.iter().find(over_image) {
             Some(reserved) => {
                 let mut problem = String::from("is reserved by ");
                 problem.push_str(&reserved.name);
                 Err(misplaced("image", image, &problem))
             }
-            None => Ok(()),
+            None => Ok(ram),
         }
     }
 }

@@ -160,7 +160,7 @@ fn the_image_and_the_tree_must_be_in_memory() {
     let platform = platform(&[&tree("rm-secondary-vm-2cpu-doorbells-msgq.dtb")]);
     let image = range(0x8000_0000, 0x10_0000);
     let tree = range(0x83f0_0000, 0x1000);
-    assert_eq!(platform.check_placement(image, tree), Ok(()));
+    assert_eq!(platform.check_placement(image, tree), Ok(range(0x8000_0000, 0x400_0000)));
     assert_eq!(platform.memory_with(&image), Some(range(0x8000_0000, 0x400_0000)));
 
     let fails = |image, tree| platform.check_placement(image, tree).unwrap_err().to_string();
@@ -170,10 +170,15 @@ fn the_image_and_the_tree_must_be_in_memory() {
     );
     assert_eq!(
         fails(image, range(0x83ff_f000, 0x2000)),
-        "the device tree at 0x83fff000..0x84001000 is not inside one range of /memory"
+        "the device tree at 0x83fff000..0x84001000 is not in the memory that holds the image"
     );
     assert_eq!(
         fails(image, range(0x800f_f000, 0x2000)),
         "the device tree at 0x800ff000..0x80101000 overlaps the image"
+    );
+    // In the image's last page, though not over the image's last byte.
+    assert_eq!(
+        fails(range(0x8000_0000, 0xf_f800), range(0x800f_f900, 0x100)),
+        "the device tree at 0x800ff900..0x800ffa00 overlaps the image"
     );
 }

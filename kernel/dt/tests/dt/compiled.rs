@@ -2,6 +2,7 @@
 
 use crate::broken;
 use crate::support::{path, platform, tree};
+use dtoolkit::{fdt::Fdt, model::DeviceTree};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -42,6 +43,9 @@ fn overlay(capabilities: [u64; 6]) -> String {
 fn base_tree_and_overlay_are_those_of_the_sources() {
     let base = std::fs::read_to_string(sources().join("gunyah-vm.dts")).unwrap();
     let Some(base) = compile(&sources(), &base) else { return };
+    let built_in = tree("gunyah-vm.dtb");
+    let parsed = |tree: &[u8]| DeviceTree::from_fdt(&Fdt::new(tree).unwrap());
+    assert_eq!(parsed(&base), parsed(&built_in), "qemu/dt/gunyah-vm.dtb is to be compiled again");
     let linear = compile(&sources(), &overlay([0, 1, 2, 3, 4, 5])).unwrap();
     assert_eq!(platform(&[&base, &linear]), platform(&[&tree("merged-linear.dtb")]));
     assert_eq!(

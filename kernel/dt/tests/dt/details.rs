@@ -134,6 +134,27 @@ fn shared_buffers_and_their_doorbells() {
 }
 
 #[test]
+fn the_image_chooses_among_ranges_of_memory() {
+    let platform = changed(|root| {
+        let reg = cells(&[0, 0x4000_2000, 0, 0x3_0000, 0, 0x8000_0800, 0, 0x400_0000]);
+        set(child(root, "memory"), "reg", reg);
+    });
+    let place = |start, size| AddressRange { start, size };
+    let tree = place(0x83e0_0000, 0x1000);
+    let chosen = platform.check_placement(place(0x8000_1000, 0x10_0000), tree);
+    assert_eq!(chosen, Ok(place(0x8000_1000, 0x3ff_f000)));
+    let error = |image, tree| platform.check_placement(image, tree).unwrap_err().to_string();
+    assert_eq!(
+        error(place(0x8000_0800, 0x10_0000), tree),
+        "the image at 0x80000800..0x80100800 is not inside one range of /memory"
+    );
+    assert_eq!(
+        error(place(0x8000_1000, 0x10_0000), place(0x4001_0000, 0x1000)),
+        "the device tree at 0x40010000..0x40011000 is not in the memory that holds the image"
+    );
+}
+
+#[test]
 fn memory_reservations_count_as_reserved() {
     let mut tree = good();
     tree.memory_reservations
@@ -143,7 +164,9 @@ fn memory_reservations_count_as_reserved() {
     assert_eq!(platform.reserved[0].range, range);
     assert!(!platform.reserved[0].no_map);
     let image = AddressRange { start: 0x8000_0000, size: 0x10_0000 };
+    let clear = AddressRange { start: 0x8000_1000, size: 0x10_0000 };
     let elsewhere = AddressRange { start: 0x8200_0000, size: 0x1000 };
+    assert!(platform.check_placement(clear, elsewhere).is_ok());
     let error = platform.check_placement(image, elsewhere).unwrap_err();
     assert!(matches!(error, DtError::Placement { what: "image", .. }));
     assert_eq!(

@@ -30,9 +30,8 @@ fn the_merged_tree_can_be_loaded_again() {
 fn an_overlay_alone_goes_onto_the_built_in_base() {
     let overlay = tree("overlay-linear.dtbo");
     let memory = Memory::new(RAM, &[&overlay]);
-    let base = Memory::new(0, &[&tree("gunyah-vm.dtb")]);
     let source = memory.source();
-    let loaded = dt::load(&source, Some(base.bytes())).unwrap();
+    let loaded = dt::load(&source, Some(dt::builtin_base())).unwrap();
     assert_eq!(loaded.form, Form::OverlaysOnly(1));
     assert_eq!(loaded.platform, platform(&[&tree("merged-linear.dtb")]));
     assert_eq!(
