@@ -13,7 +13,8 @@ fn main() {
         // The prebuilt `core` keeps addresses in read-only sections; the entry code relocates
         // them before it makes these read-only.
         "-znotext",
-        "--build-id=none",
+        // Crash reports name the build, so that their addresses are looked up in the right file.
+        "--build-id=fast",
     ] {
         println!("cargo:rustc-link-arg-bin=billy={argument}");
     }

@@ -22,6 +22,8 @@ pub struct Layout {
     pub exception_stack_guard: Range<usize>,
     /// The stack that exceptions and interrupts are taken on.
     pub exception_stack: Range<usize>,
+    /// The stack of exceptions inside handlers, which are fatal.
+    pub emergency_stack: Range<usize>,
 }
 
 impl Layout {
@@ -52,7 +54,23 @@ impl Layout {
             exception_stack_guard: symbol!(_exception_stack_guard)
                 ..symbol!(_exception_stack_bottom),
             exception_stack: symbol!(_exception_stack_bottom)..symbol!(_exception_stack_top),
+            emergency_stack: symbol!(_emergency_stack_bottom)..symbol!(_emergency_stack_top),
         }
+    }
+
+    /// What the linker identified this build by, if it was told to: the descriptor of the ELF note
+    /// `NT_GNU_BUILD_ID`, which follows a header of three words and the name `GNU`.
+    #[cfg(target_os = "none")]
+    pub fn build_id() -> Option<&'static [u8]> {
+        unsafe extern "C" {
+            safe static _build_id_start: u8;
+            safe static _build_id_end: u8;
+        }
+        let start = &raw const _build_id_start;
+        let len = &raw const _build_id_end as usize - start as usize;
+        // SAFETY: constants of the image, from the one symbol to the other.
+        let note = unsafe { core::slice::from_raw_parts(start, len) };
+        note.get(16..)
     }
 
     /// A layout of the shape that `linker.ld` makes, for tests.
@@ -62,6 +80,7 @@ impl Layout {
             text: base..base + 0x10_000,
             rodata: base + 0x10_000..base + 0x14_000,
             data: base + 0x14_000..base + 0x40_000,
+            emergency_stack: base + 0x16_000..base + 0x18_000,
             exception_stack_guard: base + 0x18_000..base + 0x19_000,
             exception_stack: base + 0x19_000..base + 0x1d_000,
             stack_guard: base + 0x1d_000..base + 0x1e_000,

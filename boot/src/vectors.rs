@@ -4,6 +4,10 @@
 //! `handle_interrupt`. A synchronous exception saves everything and calls `handle_synchronous`,
 //! which may return after it has changed the frame. Whatever cannot be returned from (SError, FIQ,
 //! an exception inside a handler, or from a lower level) goes to `handle_fatal`.
+//!
+//! An exception inside a handler may be the overflow of the very stack it would be saved on. So it
+//! is saved on a stack of its own, always from its top: nothing on there is returned to.
+//! `TPIDR_EL1` and `TPIDRRO_EL0` serve as scratch registers on the way.
 
 /// Registers at the moment of an exception, as the vectors store them.
 #[repr(C, align(16))]
@@ -108,6 +112,20 @@ mod asm {
         b \target
         .endm
 
+        .macro vector_inside offset
+        .balign 0x80
+        msr tpidr_el1, x0
+        mov x0, sp
+        msr tpidrro_el0, x0
+        adrp x0, _emergency_stack_top
+        mov sp, x0
+        sub sp, sp, #{frame_size}
+        mrs x0, tpidr_el1
+        stp x0, x1, [sp]
+        mov x0, #\offset
+        b fatal_entry
+        .endm
+
         .section .text.vectors, "ax"
         .balign 0x800
         .global vector_table
@@ -119,10 +137,10 @@ mod asm {
         vector fatal_entry, 0x100
         vector fatal_entry, 0x180
         // From this level on SP_EL1: inside a handler.
-        vector fatal_entry, 0x200
-        vector fatal_entry, 0x280
-        vector fatal_entry, 0x300
-        vector fatal_entry, 0x380
+        vector_inside 0x200
+        vector_inside 0x280
+        vector_inside 0x300
+        vector_inside 0x380
         // From a lower level: there is none.
         vector fatal_entry, 0x400
         vector fatal_entry, 0x480
@@ -168,7 +186,7 @@ mod asm {
         stp x26, x27, [sp, #208]
         stp x28, x29, [sp, #224]
         mrs x1, sp_el0
-        add x2, sp, #{frame_size}
+        mrs x2, tpidrro_el0
         tst x0, #0x200
         csel x1, x2, x1, ne
         stp x30, x1, [sp, #240]

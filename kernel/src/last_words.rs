@@ -1,28 +1,32 @@
 //! The end by panic or unexpected exception: the report, on every way out there is.
 //!
-//! Nothing here locks or awaits. The report goes into the log ring, then to the Resource Manager's
-//! console; its first line becomes the VM's crash message; then the VM asks to be ended with code
-//! 1. Where nobody can be told, or does not listen, PSCI ends the machine.
+//! Nothing here locks, allocates or awaits a reply. The report goes into the log ring, then to the
+//! Resource Manager's console; its first line becomes the VM's crash message; then the VM asks to
+//! be ended with code 1. Where nobody can be told, or does not listen in time, PSCI ends the
+//! machine. A crash while this goes on is reported behind what there is already; the next one
+//! ends the machine at once.
 
 use crate::{
-    crash::{self, backtrace::Stacks},
+    crash::{self, backtrace::Stacks, report::ReportText},
     critical,
     hardware::TIMERS,
+    interrupts::gic,
     power::{self, Failure},
     run::current_task,
-    start::BILLY_LOG,
+    start::{BILLY_LOG, Hypervisor},
+    trace::BILLY_TRACE,
 };
 use billy_boot::{ExceptionFrame, Layout};
 use core::{
     arch::asm,
     fmt::{self, Write},
+    ops::Range,
     panic::PanicInfo,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed},
     time::Duration,
 };
-use gunyah::{hypercalls::Hvc, rm::CrashChannel};
+use gunyah::rm::CrashChannel;
 use gunyah_abi::{CapabilityId, rm::exit_code};
-use heapless::String;
 use spin::Once;
 
 /// How long a full queue, or the end by the Resource Manager, is waited for.
@@ -30,29 +34,60 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// How often the wait looks at the clock.
 const TICK: Duration = Duration::from_millis(1);
 /// Room for a report; what does not fit is cut off.
-const REPORT: usize = 4096;
+const REPORT: usize = 8192;
 
 /// How to reach the Resource Manager.
 struct Channel {
-    hypervisor: Hvc,
+    hypervisor: Hypervisor,
     tx: CapabilityId,
     rx: CapabilityId,
 }
 
 static CHANNEL: Once<Channel> = Once::new();
-static DYING: AtomicBool = AtomicBool::new(false);
+/// How many crashes there were.
+static CRASHES: AtomicU8 = AtomicU8::new(0);
+/// The report has the last events in it.
+static EVENTS_WRITTEN: AtomicBool = AtomicBool::new(false);
+/// How much of the report was sent.
+static SENT: AtomicUsize = AtomicUsize::new(0);
+#[unsafe(link_section = ".noinit")]
+static TEXT: ReportText<REPORT> = ReportText::new();
+
+/// Makes ready for crashes; called first of all.
+pub fn init() {
+    TEXT.clear();
+    BILLY_TRACE.start();
+}
 
 /// From now on reports go to the Resource Manager.
-pub fn set_channel(hypervisor: Hvc, tx: CapabilityId, rx: CapabilityId) {
+pub fn set_channel(hypervisor: Hypervisor, tx: CapabilityId, rx: CapabilityId) {
     CHANNEL.call_once(|| Channel { hypervisor, tx, rx });
+}
+
+/// Where the code stood that crashed.
+struct Place {
+    frame_pointer: u64,
+    in_handler: bool,
+    /// Where a handler interrupted the code below, if it is known.
+    interrupted: Option<u64>,
 }
 
 /// Reports a panic.
 pub fn of_panic(info: &PanicInfo<'_>) -> ! {
-    let frame_pointer: u64;
-    // SAFETY: a copy of the frame pointer.
-    unsafe { asm!("mov {}, x29", out(reg) frame_pointer, options(nomem, nostack)) };
-    die(frame_pointer, |out, _| {
+    let (frame_pointer, elr): (u64, u64);
+    // SAFETY: copies of the frame pointer and of where the last exception came from.
+    unsafe {
+        asm!(
+            "mov {}, x29",
+            "mrs {}, elr_el1",
+            out(reg) frame_pointer,
+            out(reg) elr,
+            options(nomem, nostack)
+        );
+    }
+    let in_handler = holds(&Layout::current().exception_stack, frame_pointer);
+    let interrupted = in_handler.then_some(elr);
+    die(&Place { frame_pointer, in_handler, interrupted }, &|out, _| {
         out.write_str("panicked")?;
         if let Some(place) = info.location() {
             write!(out, " at {}:{}", place.file(), place.line())?;
@@ -64,38 +99,64 @@ pub fn of_panic(info: &PanicInfo<'_>) -> ! {
 /// Reports an exception.
 pub fn of_exception(frame: &ExceptionFrame) -> ! {
     let [.., frame_pointer, _] = frame.x;
-    die(frame_pointer, |out, image| crash::write_exception(out, frame, image))
+    let inside = frame.vector & 0x200 != 0;
+    let place = Place { frame_pointer, in_handler: inside, interrupted: None };
+    die(&place, &|out, layout| {
+        crash::write_exception(out, frame, layout)?;
+        crash::write_registers(out, frame, layout.text.start as u64)
+    })
 }
 
-fn die(frame_pointer: u64, what: impl FnOnce(&mut dyn Write, u64) -> fmt::Result) -> ! {
+/// Writes the first lines of a report.
+type Describe<'a> = &'a dyn Fn(&mut dyn Write, &Layout) -> fmt::Result;
+
+fn die(place: &Place, describe: Describe<'_>) -> ! {
     critical::mask();
-    if DYING.swap(true, Ordering::Relaxed) {
-        // A crash in the report: what was said so far must do.
-        end_by_manager(b"crashed while reporting a crash", "");
-        power::fail(Failure::EarlyPanic);
+    match CRASHES.fetch_add(1, Relaxed) {
+        0 => write_report("\n*** ", place, describe),
+        1 => write_report("\n*** and then, while that was reported: ", place, describe),
+        _ => power::fail(Failure::Panic),
     }
+    send_report();
+    power::fail(Failure::Panic)
+}
+
+fn write_report(heading: &str, place: &Place, describe: Describe<'_>) {
     let layout = Layout::current();
     let image = layout.text.start as u64;
-    let mut report: String<REPORT> = String::new();
-    let _ = report.write_str("\n*** ");
-    let _ = what(&mut report, image);
-    let _ = writeln!(report, "task {}", current_task().unwrap_or("none"));
+    let logged = TEXT.len();
+    // SAFETY: this CPU runs alone, interrupts are masked, and whoever crashed never goes on.
+    let mut out = unsafe { TEXT.writer() };
+    // Each part is tried, whatever became of the one before.
+    let _ = out.write_str(heading);
+    let _ = describe(&mut out, &layout);
+    let task = current_task();
+    let _ = crash::write_circumstances(&mut out, task, place.in_handler, &BILLY_TRACE);
+    let _ = crash::write_build(&mut out, Layout::build_id(), image);
     let stacks = Stacks {
-        ranges: [&layout.exception_stack, &layout.stack]
+        ranges: [&layout.emergency_stack, &layout.exception_stack, &layout.stack]
             .map(|stack| stack.start as u64..stack.end as u64),
-        // SAFETY: called for addresses inside the two stacks only, which are mapped.
+        // SAFETY: called for addresses inside the stacks only, which are mapped.
         read: |address| unsafe { core::ptr::read_volatile(address as *const u64) },
     };
-    let _ = crash::write_backtrace(&mut report, &stacks, frame_pointer, image);
-    BILLY_LOG.try_append(report.as_bytes());
-    let first_line = report.trim_start().lines().next().unwrap_or_default();
-    end_by_manager(first_line.trim_start_matches('*').trim_start().as_bytes(), &report);
-    power::fail(Failure::EarlyPanic)
+    let Place { frame_pointer, interrupted, .. } = *place;
+    let _ = crash::write_backtrace(&mut out, &stacks, frame_pointer, interrupted, image);
+    if !EVENTS_WRITTEN.load(Relaxed) {
+        let (now, frequency) = (TIMERS.now(), TIMERS.frequency());
+        let _ = crash::write_events(&mut out, &BILLY_TRACE, now, frequency);
+        EVENTS_WRITTEN.store(true, Relaxed);
+    }
+    BILLY_LOG.try_append(TEXT.since(logged).as_bytes());
 }
 
-/// Prints `report` and asks to be ended; returns if that does not happen in time.
-fn end_by_manager(message: &[u8], report: &str) {
+fn holds(range: &Range<usize>, address: u64) -> bool {
+    range.contains(&(address as usize))
+}
+
+/// Sends what was not sent yet and asks to be ended; returns if that does not happen in time.
+fn send_report() {
     let Some(channel) = CHANNEL.get() else { return };
+    gic::end_last(crash::last_interrupt(&BILLY_TRACE));
     let deadline = TIMERS.after(PATIENCE);
     let in_time = || {
         pause();
@@ -104,21 +165,26 @@ fn end_by_manager(message: &[u8], report: &str) {
     let mut last = CrashChannel::new(channel.hypervisor, channel.tx, channel.rx, in_time);
     // Each step is tried even if the one before was not heard.
     let _ = last.open();
-    let mut lines = report.split('\n');
-    let _ = write!(last, "{}", lines.next().unwrap_or_default());
-    for line in lines {
-        let _ = write!(last, "\r\n{line}");
+    for line in TEXT.since(SENT.load(Relaxed)).split_inclusive('\n') {
+        let _ = match line.strip_suffix('\n') {
+            Some(line) => write!(last, "{line}\r\n"),
+            None => last.write_str(line),
+        };
+        SENT.fetch_add(line.len(), Relaxed);
     }
     let _ = last.flush();
-    let _ = last.set_crash_message(message);
+    let first_line = TEXT.since(0).trim_start().lines().next().unwrap_or_default();
+    let message = first_line.trim_start_matches('*').trim_start();
+    let _ = last.set_crash_message(message.as_bytes());
     let _ = last.exit(exit_code::SOFTWARE_ERROR);
     while in_time() {}
 }
 
-/// Waits for an interrupt, which stays pending, or for a moment.
+/// Waits for an interrupt, or for a moment. What is pending is taken, since it would end every
+/// further wait at once.
 fn pause() {
     use crate::time::Counter;
-    let counter = TIMERS.counter();
-    counter.set_alarm(Some(TIMERS.after(TICK)));
+    TIMERS.counter().set_alarm(Some(TIMERS.after(TICK)));
     critical::wait_for_interrupt();
+    gic::discard_pending();
 }

@@ -9,11 +9,12 @@
 //! | [`log`] | the log ring, which outlives a crash |
 //! | [`services`] | what answers other VMs |
 //! | [`system`], [`shell`] | what was found, and the console that shows it |
+//! | [`trace`] | the last interrupts, hypercalls, wakes and polls |
 //! | [`crash`] | crash reports as text |
 //!
 //! All of that is plain Rust that runs in host tests. The rest needs the machine: `start` and
 //! `run` tell the boot story, `hardware`, `critical`, `power` and `uart` are its instructions and
-//! registers, `last_words` its end by panic.
+//! registers, `last_words` its end by panic, `provoke` the panics to be had on request.
 #![cfg_attr(not(test), no_std)]
 
 extern crate alloc;
@@ -27,6 +28,7 @@ pub mod shell;
 pub mod system;
 pub mod task;
 pub mod time;
+pub mod trace;
 
 pub use billy_dt as dt;
 
@@ -38,6 +40,8 @@ pub mod hardware;
 pub mod last_words;
 #[cfg(target_os = "none")]
 pub mod power;
+#[cfg(target_os = "none")]
+pub mod provoke;
 #[cfg(target_os = "none")]
 pub mod run;
 #[cfg(target_os = "none")]

@@ -33,8 +33,8 @@ pub enum Failure {
     NoConsole = 5,
     /// Entered at EL2, where there is no hypervisor to be a guest of.
     NotAGuest = 6,
-    /// A panic before anything else could report it.
-    EarlyPanic = 7,
+    /// A panic that the Resource Manager was not there to end, or did not.
+    Panic = 7,
 }
 
 /// Vendor-specific reset types have this bit set (PSCI 1.1, 5.1.15).

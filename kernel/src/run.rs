@@ -1,6 +1,7 @@
 //! From a machine that tasks can run on to tasks that run: drivers, services, console.
 
 use crate::{
+    crash::provocation::Provocation,
     dt::{self, Interrupt, QueueEnd, Trigger},
     hardware::{TIMERS, ThisCpu, VirtualTimer},
     interrupts::{Usage, gic},
@@ -8,9 +9,10 @@ use crate::{
     log::LogRing,
     memory::heap::HeapUsage,
     power::{self, Failure},
+    provoke,
     services::{BellService, BellSource, EchoService},
     shell::{self, End},
-    start::{BILLY_LOG, Guest, HEAP, StartError},
+    start::{BILLY_LOG, Guest, HEAP, Hypervisor, StartError},
     system::{Machine, System},
     task::{Executor, RunQueue, Spawner, TaskInfo},
     time::Sleep,
@@ -20,7 +22,6 @@ use core::time::Duration;
 use embedded_io_async::Write;
 use gunyah::{
     doorbell::{Doorbell, DoorbellSource, DoorbellTrigger},
-    hypercalls::Hvc,
     queue::{MessageReceiver, MessageSender, QueueConfig},
     rm::{ConsoleInput, RequestError, ResourceManager, RmConsole, Timer},
 };
@@ -37,11 +38,11 @@ impl Timer for KernelTimer {
     }
 }
 
-type Manager = ResourceManager<Hvc, KernelTimer>;
+type Manager = ResourceManager<Hypervisor, KernelTimer>;
 
 /// Everything that tasks are made of.
 pub struct Ready {
-    system: &'static System<Hvc>,
+    system: &'static System<Hypervisor>,
     manager: &'static Manager,
 }
 
@@ -66,7 +67,7 @@ pub fn make_system(guest: Guest) -> Result<Ready, StartError> {
     enable(pair.tx.interrupt, "rm tx", || manager.sender().on_interrupt())?;
     enable(pair.rx.interrupt, "rm rx", || manager.receiver().on_interrupt())?;
 
-    let sources: Vec<&'static BellSource<Hvc>> = platform
+    let sources: Vec<&'static BellSource<Hypervisor>> = platform
         .doorbell_sources
         .iter()
         .map(|source| {
@@ -83,7 +84,7 @@ pub fn make_system(guest: Guest) -> Result<Ready, StartError> {
         };
         let receiver = Doorbell::new(hypervisor, bell.capability, trigger);
         let answers_to = pair.and_then(|index| sources.get(index).copied());
-        let service: &'static BellService<Hvc> = Box::leak(Box::new(BellService::new(
+        let service: &'static BellService<Hypervisor> = Box::leak(Box::new(BellService::new(
             bell.label,
             bell.path.clone(),
             receiver,
@@ -94,7 +95,7 @@ pub fn make_system(guest: Guest) -> Result<Ready, StartError> {
     }
     let mut queues = Vec::with_capacity(platform.queue_pairs.len());
     for pair in &platform.queue_pairs {
-        let service: &'static EchoService<Hvc> = Box::leak(Box::new(EchoService::new(
+        let service: &'static EchoService<Hypervisor> = Box::leak(Box::new(EchoService::new(
             pair.label,
             pair.path.clone(),
             MessageSender::new(hypervisor, queue_config(&pair.tx))?,
@@ -172,7 +173,7 @@ pub fn current_task() -> Option<&'static str> {
 }
 
 /// Opens the console, runs the shell on it, and ends the machine as the shell says.
-async fn console(system: &'static System<Hvc>, manager: &'static Manager, spawner: Spawner) {
+async fn console(system: &'static System<Hypervisor>, manager: &'static Manager, spawner: Spawner) {
     let mut console = RmConsole::new(manager);
     if let Err(error) = console.open().await {
         log::error!(target: "console", "{error}");
@@ -197,7 +198,7 @@ async fn console(system: &'static System<Hvc>, manager: &'static Manager, spawne
     }
 }
 
-async fn close(console: &mut RmConsole<'_, Hvc, KernelTimer>) -> Result<(), RequestError> {
+async fn close(console: &mut RmConsole<'_, Hypervisor, KernelTimer>) -> Result<(), RequestError> {
     console.flush().await?;
     console.close().await
 }
@@ -231,6 +232,10 @@ impl Machine for Running {
 
     fn log(&self) -> &'static LogRing {
         &BILLY_LOG
+    }
+
+    fn crash(&self, how: Provocation) -> ! {
+        provoke::crash(how)
     }
 
     fn input_dropped(&self) -> u64 {

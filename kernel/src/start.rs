@@ -6,9 +6,11 @@ use crate::{
     dt::{self, AddressRange, DtError, Form, Platform, PsciConduit, RawMemory},
     hardware::TIMERS,
     interrupts::gic,
+    last_words,
     log::{LogRing, Logger, Reader},
     memory::{self, Inputs, Kind, PlanError, Region, heap::Heap, paging::AddressSpace},
     power::{self, Conduit, Failure},
+    trace::{BILLY_TRACE, Traced},
     uart::PolledUart,
 };
 use aarch64_paging::MapError;
@@ -113,12 +115,15 @@ pub struct Found {
     pub memory: Vec<Region>,
 }
 
+/// The hypervisor below, its calls traced.
+pub type Hypervisor = Traced<Hvc>;
+
 /// What is known of the machine, the hypervisor included.
 pub struct Guest {
     /// The machine.
     pub found: Found,
     /// How to call the hypervisor.
-    pub hypervisor: Hvc,
+    pub hypervisor: Hypervisor,
     /// Who it is.
     pub identity: Identity,
 }
@@ -126,6 +131,7 @@ pub struct Guest {
 /// Gives the first heap its memory and starts to log.
 pub fn heap_and_log() {
     let start = &raw mut FIRST_HEAP_MEMORY as usize;
+    last_words::init();
     // SAFETY: the memory belongs to nobody else, is mapped by the entry code and stays mapped as
     // a part of the image; this runs once, first of all.
     unsafe { HEAP.add(start, start + FIRST_HEAP) };
@@ -236,6 +242,7 @@ pub fn find_hypervisor(found: Found) -> Result<Guest, StartError> {
     let info = identity.identify.api_info;
     let version = info.version();
     log::info!(target: "hyp", "Gunyah, API version {version}, {} calls", identity.conduit);
+    let hypervisor = Traced::new(hypervisor, &BILLY_TRACE);
     Ok(Guest { found, hypervisor, identity })
 }
 

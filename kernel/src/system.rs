@@ -1,6 +1,7 @@
 //! What the running kernel consists of, for those that show or use it.
 
 use crate::{
+    crash::provocation::Provocation,
     dt::{Form, Platform},
     interrupts::Usage,
     log::LogRing,
@@ -46,6 +47,8 @@ pub trait Machine {
     fn tasks(&self) -> Vec<TaskInfo>;
     /// The log.
     fn log(&self) -> &'static LogRing;
+    /// Crashes.
+    fn crash(&self, how: Provocation) -> !;
     /// Bytes of console input that were dropped because nobody read them in time.
     fn input_dropped(&self) -> u64;
 }

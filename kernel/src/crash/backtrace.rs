@@ -10,7 +10,7 @@ use core::ops::Range;
 #[derive(Clone, Debug)]
 pub struct Stacks {
     /// Stacks in the order in which a walk may pass from one to the next.
-    pub ranges: [Range<u64>; 2],
+    pub ranges: [Range<u64>; 3],
     /// Reads the word at an address inside `ranges`.
     pub read: fn(u64) -> u64,
 }
@@ -19,6 +19,21 @@ impl Stacks {
     /// Walks the frame records from `frame_pointer`, innermost first.
     pub fn walk(&self, frame_pointer: u64) -> Walk<'_> {
         Walk { stacks: self, next: frame_pointer, stack: None }
+    }
+
+    fn holding(&self, record: u64) -> Option<usize> {
+        let holds = |range: &Range<u64>| {
+            range.start <= record && record.checked_add(16).is_some_and(|end| end <= range.end)
+        };
+        self.ranges.iter().position(holds)
+    }
+}
+
+impl Walk<'_> {
+    /// Whether what comes next lies on another stack: that of the code that an exception
+    /// interrupted.
+    pub fn changes_stack(&self) -> bool {
+        self.stack.is_some_and(|stack| self.stacks.holding(self.next).is_some_and(|s| s != stack))
     }
 }
 
@@ -38,10 +53,7 @@ impl Iterator for Walk<'_> {
         if !record.is_multiple_of(8) {
             return None;
         }
-        let holds = |range: &Range<u64>| {
-            range.start <= record && record.checked_add(16).is_some_and(|end| end <= range.end)
-        };
-        let stack = self.stacks.ranges.iter().position(holds)?;
+        let stack = self.stacks.holding(record)?;
         if self.stack.is_some_and(|previous| stack < previous) {
             return None;
         }
@@ -68,7 +80,7 @@ mod tests {
         WORDS[((address - 0x1000) / 8) as usize]
     }
 
-    const STACKS: Stacks = Stacks { ranges: [0..0, 0x1000..0x1040], read };
+    const STACKS: Stacks = Stacks { ranges: [0..0, 0..0, 0x1000..0x1040], read };
 
     #[test]
     fn follows_the_chain_outwards() {
@@ -88,10 +100,16 @@ mod tests {
         fn cycle(address: u64) -> u64 {
             if address.is_multiple_of(16) { 0x1000 } else { 0xe }
         }
-        let stacks = Stacks { ranges: [0..0, 0x1000..0x1040], read: cycle };
+        let stacks = Stacks { ranges: [0..0, 0..0, 0x1000..0x1040], read: cycle };
         assert_eq!(stacks.walk(0x1010).collect::<Vec<_>>(), [0xe]);
         // Between two stacks a chain may pass once, from the first to the second.
-        let stacks = Stacks { ranges: [0x2000..0x2040, 0x1000..0x1040], read: cycle };
+        let stacks = Stacks { ranges: [0..0, 0x2000..0x2040, 0x1000..0x1040], read: cycle };
         assert_eq!(stacks.walk(0x2000).collect::<Vec<_>>(), [0xe, 0xe]);
+        let mut walk = stacks.walk(0x2000);
+        assert!(!walk.changes_stack());
+        walk.next();
+        assert!(walk.changes_stack());
+        walk.next();
+        assert!(!walk.changes_stack());
     }
 }

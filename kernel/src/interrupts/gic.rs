@@ -9,16 +9,20 @@
 //! a Gunyah queue interrupt left at its reset value, level, fires without end.
 
 use super::{Handler, Table, Taken, Usage};
-use crate::dt::{Gic, Interrupt, Trigger};
+use crate::{
+    dt::{Gic, Interrupt, Trigger},
+    trace::BILLY_TRACE,
+};
 use alloc::vec::Vec;
 use arm_gic::{
     IntId, InterruptGroup,
     gicv3::{
-        GicCpuInterface, GicError, GicV3, Group,
+        GicCpuInterface, GicError, GicV3, Group, SgiTarget, SgiTargetGroup,
         registers::{Gicd, GicdCtlr, GicrSgi},
     },
 };
 use core::{
+    arch::asm,
     cell::RefCell,
     ptr::NonNull,
     sync::atomic::{AtomicU64, Ordering},
@@ -101,12 +105,7 @@ pub fn enable(interrupt: Interrupt, name: &'static str, handler: Handler) -> Res
 
 fn program(gic: &mut GicV3<'_>, interrupt: Interrupt) -> Result<(), Error> {
     let Interrupt { intid, trigger } = interrupt;
-    let id = match intid {
-        0..16 => IntId::sgi(intid),
-        16..32 => IntId::ppi(intid - 16),
-        32..1020 => IntId::spi(intid - 32),
-        _ => return Err(Error::NoSuchInterrupt(intid)),
-    };
+    let id = int_id(intid)?;
     let trigger = match trigger {
         Trigger::Edge => arm_gic::Trigger::Edge,
         Trigger::Level => arm_gic::Trigger::Level,
@@ -125,6 +124,15 @@ fn program(gic: &mut GicV3<'_>, interrupt: Interrupt) -> Result<(), Error> {
     set().map_err(|error| Error::Interrupt(intid, error))
 }
 
+fn int_id(intid: u32) -> Result<IntId, Error> {
+    match intid {
+        0..16 => Ok(IntId::sgi(intid)),
+        16..32 => Ok(IntId::ppi(intid - 16)),
+        32..1020 => Ok(IntId::spi(intid - 32)),
+        _ => Err(Error::NoSuchInterrupt(intid)),
+    }
+}
+
 /// Handles what is pending; called by the interrupt vector, on the exception stack.
 #[inline]
 pub fn dispatch() {
@@ -133,6 +141,7 @@ pub fn dispatch() {
         return;
     };
     let number = u32::from(intid);
+    BILLY_TRACE.interrupt(number);
     match critical_section::with(|cs| TABLE.borrow_ref_mut(cs).take(number)) {
         Some(handler) => handler(),
         None => unexpected(number),
@@ -147,9 +156,45 @@ fn unexpected(intid: u32) {
     }
 }
 
+/// Sends software-generated interrupt `intid` (0 to 15) to this CPU, number 0 of its VM.
+pub fn interrupt_this_cpu(intid: u32) {
+    let this = SgiTarget::List { affinity3: 0, affinity2: 0, affinity1: 0, target_list: 1 };
+    // Refuses INTIDs above 15, which nobody asks for.
+    let _ = GicCpuInterface::send_sgi(IntId::sgi(intid), this, SgiTargetGroup::CurrentGroup1);
+}
+
+/// Ends the interrupt `intid` if one is being handled: for the panic path, where a handler never
+/// returns, and would keep all further interrupts, and with them the end of a wait, away.
+pub fn end_last(intid: Option<u32>) {
+    const IDLE: u64 = 0xff;
+    let running: u64;
+    // SAFETY: reads ICC_RPR_EL1, the running priority, without side effects.
+    unsafe { asm!("mrs {}, s3_0_c12_c11_3", out(reg) running, options(nomem, nostack)) };
+    if let Some(intid) = intid.filter(|_| running & IDLE != IDLE)
+        && let Ok(id) = int_id(intid)
+    {
+        GicCpuInterface::end_interrupt(id, InterruptGroup::Group1);
+    }
+}
+
+/// Takes what is pending and does nothing about it, for the panic path; a source that never rests
+/// is left alone after a few times.
+pub fn discard_pending() {
+    const LIMIT: usize = 8;
+    for _ in 0..LIMIT {
+        let Some(id) = GicCpuInterface::get_and_acknowledge_interrupt(InterruptGroup::Group1)
+        else {
+            return;
+        };
+        GicCpuInterface::end_interrupt(id, InterruptGroup::Group1);
+    }
+}
+
 /// All interrupts in use, by INTID.
 pub fn usage() -> Vec<Usage> {
-    critical_section::with(|cs| TABLE.borrow_ref(cs).usage().collect())
+    let mut usage: Vec<_> = critical_section::with(|cs| TABLE.borrow_ref(cs).usage().collect());
+    usage.sort_unstable_by_key(|usage| usage.interrupt.intid);
+    usage
 }
 
 /// How many acknowledges found nothing, and how many interrupts had no handler.

@@ -2,6 +2,7 @@
 
 use super::{End, objects, page::Page, show};
 use crate::{
+    crash::provocation::Provocation,
     dt,
     system::{Machine, System},
 };
@@ -38,7 +39,7 @@ const COMMANDS: [Command; 17] = [
     Command { usage: "log", what: "the log from its oldest line" },
     Command { usage: "uptime", what: "time since boot" },
     Command { usage: "count <n>", what: "number n lines, to see that the console loses none" },
-    Command { usage: "panic", what: "crash, to see a crash report" },
+    Command { usage: "panic [how]", what: "crash, to see a crash report; 'panic ?' lists how" },
     Command { usage: "reboot", what: "restart this VM" },
     Command { usage: "poweroff", what: "end this VM" },
 ];
@@ -106,7 +107,13 @@ where
             }
             _ => page.line(format_args!("count: say up to which number")),
         },
-        "panic" => panic!("asked for at the console"),
+        "panic" => match Provocation::from_name(words.next().unwrap_or("here")) {
+            Some(how) => machine.crash(how),
+            None => {
+                let names = Provocation::ALL.map(|(name, _)| name).join(", ");
+                page.line(format_args!("panic: say how: {names}"));
+            }
+        },
         "reboot" => return Ok(Next::End(End::Reboot)),
         "poweroff" => return Ok(Next::End(End::PowerOff)),
         other => page.line(format_args!(

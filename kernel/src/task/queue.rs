@@ -1,6 +1,7 @@
 //! The queue of tasks ready to run, which interrupt handlers fill.
 
 use super::{header::Header, section};
+use crate::trace::BILLY_TRACE;
 use alloc::collections::VecDeque;
 use core::{
     cell::RefCell,
@@ -55,6 +56,7 @@ impl RunQueue {
     pub(super) fn wake(&self, header: &Header) {
         section::with(|token| {
             header.count_wake(token);
+            BILLY_TRACE.woken(header.name);
             self.make_ready(header, token);
         });
     }
