@@ -1,30 +1,16 @@
 //! The client of the Resource Manager, against a fake one that may misbehave.
 
-use gunyah::fake::{FakeTimer, FakeVm, Fault, Reaction, RmSetup, Tasks};
+#[path = "support/asking.rs"]
+mod asking;
+
+use asking::{Client, ask, refusal};
+use gunyah::fake::{Fault, Reaction, RmSetup, Tasks};
 use gunyah::queue::QueueError;
-use gunyah::rm::{Notification, NotificationHandler, RequestError, ResourceManager};
+use gunyah::rm::{Notification, NotificationHandler, RequestError};
 use gunyah_abi::rm::{MessageId, OsState, RmError, VmState};
 use gunyah_abi::{Error, Hypercall};
-use std::cell::RefCell;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-type Client = ResourceManager<FakeVm, FakeTimer>;
-
-/// Runs `ask` to its end beside the client's drain, moving the clock when nothing else happens.
-fn ask<R>(setup: &mut RmSetup, client: &Client, ask: impl Future<Output = R>) -> R {
-    let answer = RefCell::new(None);
-    let mut tasks = Tasks::new();
-    tasks.spawn(async { panic!("queue failed: {}", client.run().await) });
-    let asked = tasks.spawn(async { *answer.borrow_mut() = Some(ask.await) });
-    setup.settle(client, &mut tasks);
-    while !tasks.is_done(asked) {
-        assert!(setup.timer.advance_to_next(), "stuck without a timeout");
-        setup.settle(client, &mut tasks);
-    }
-    drop(tasks);
-    answer.into_inner().unwrap()
-}
 
 #[derive(Default)]
 struct Collector(Mutex<Vec<(MessageId, Vec<u8>)>>);
@@ -41,10 +27,6 @@ fn collect(client: &Client) -> Arc<Collector> {
     let collector = Arc::new(Collector::default());
     client.subscribe(collector.clone());
     collector
-}
-
-fn refusal<R>(result: Result<R, RequestError>) -> Option<RmError> {
-    result.err().and_then(|error| error.refusal())
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A Resource Manager at the other end of a fake queue pair, which a test can make misbehave.
 
+mod information;
+
 use super::{FakeHypervisor, FakeTimer, FakeVm, QueueEnds, Tasks};
 use crate::hypercalls::Hypercalls;
 use crate::queue::{MessageReceiver, MessageSender, QueueConfig, QueueError};
@@ -11,7 +13,7 @@ use alloc::vec::Vec;
 use gunyah_abi::rm::payload::{ConsoleWriteHeader, VmidRequest, padded};
 use gunyah_abi::rm::{
     FIRST_DYNAMIC_VMID, HOST_TYPE_QEMU, MAX_PACKET_SIZE, MessageId, PRIMARY_VMID, PacketType,
-    RmError, SELF_VMID, VmState,
+    RmError, SELF_VMID,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -176,9 +178,10 @@ impl FakeRm {
             MessageId::VM_GET_VMID => word(FIRST_DYNAMIC_VMID.into()),
             MessageId::VM_GET_OWNER => word(PRIMARY_VMID.into()),
             MessageId::VM_HOST_GET_TYPE => word(HOST_TYPE_QEMU),
-            MessageId::VM_GET_STATE => Ok(vec![VmState::Running.code(), 4, 0x34, 0x12]),
-            MessageId::VM_GET_ID => Ok(identity(b"probe-svm")),
-            MessageId::VM_SET_STATUS => Err(RmError::Denied),
+            MessageId::VM_SET_STATUS => match content.len() {
+                4 => Err(RmError::Denied),
+                _ => Err(RmError::MsgInvalid),
+            },
             MessageId::CONSOLE_OPEN => self.own_console(content).map(|()| {
                 self.console_open = true;
                 vec![]
@@ -206,7 +209,7 @@ impl FakeRm {
                 self.crash_message = text.get(..length).map(<[u8]>::to_vec);
                 Ok(vec![])
             }
-            _ => Err(RmError::Unimplemented),
+            other => information::answer(other, content),
         }
     }
 
@@ -299,19 +302,6 @@ fn packets(kind: PacketType, sequence: u16, id: MessageId, content: &[u8]) -> Ve
         }
     }
     packets
-}
-
-/// The `VM_GET_ID` data of a VM as RM of 12/2023 gives it.
-fn identity(name: &[u8]) -> Vec<u8> {
-    let entries: [(u8, &[u8]); 3] = [(0, &[0; 16]), (2, name), (3, b"N/A")];
-    let mut data = (entries.len() as u32).to_le_bytes().to_vec();
-    for (kind, value) in entries {
-        data.extend([kind, 0]);
-        data.extend((value.len() as u16).to_le_bytes());
-        data.extend(value);
-        data.resize(padded(data.len()), 0);
-    }
-    data
 }
 
 /// A guest and an RM joined by queues of the usual size.

@@ -1,12 +1,27 @@
 //! The Resource Manager's requests as typed calls.
+//!
+//! How a VM names itself differs from call to call, and the types cannot tell:
+//!
+//! | request | the caller itself |
+//! |---|---|
+//! | `VM_GET_VMID`, `VM_GET_OWNER`, `VM_GET_PEERS`, `VM_HOST_GET_TYPE`, `VM_SET_STATUS` | always meant: there is no target |
+//! | `VM_GET_ID`, `VM_GET_STATE` | 0 or its own VMID |
+//! | `CONSOLE_…` | 0; its own VMID means its owner's side and is `DENIED` |
+//! | `VM_GET_HYP_RESOURCES` | never: the VM at the other end is meant, 0 gives `ARGUMENT_INVALID` |
+//! | `VM_GET_CRASH_MSG` | never: only a VM's owner may ask |
+
+mod lists;
+
+pub use lists::Resource;
 
 use super::client::{ResourceManager, Timer};
 use super::error::{RequestError, RequestName};
 use crate::hypercalls::Hypercalls;
 use alloc::string::String;
+use alloc::vec::Vec;
 use gunyah_abi::rm::payload::{
-    ConsoleWriteHeader, CountReply, IdEntry, SetStatusRequest, StateReply, TextHeader,
-    VmExitRequest, VmidRequest, WordReply, id_type, padded,
+    ConsoleWriteHeader, LookupGuidRequest, SetStatusRequest, StateReply, TextHeader, VmExitRequest,
+    VmidRequest, WordReply, padded,
 };
 use gunyah_abi::rm::{
     MAX_CONSOLE_WRITE, MAX_CRASH_MESSAGE, MessageId, OsState, SELF_VMID, VmState,
@@ -48,29 +63,6 @@ fn nothing(_: &[u8]) -> Result<(), usize> {
     Ok(())
 }
 
-/// Reads the entries of a `VM_GET_ID` reply; unknown types are skipped.
-fn identity(data: &[u8]) -> Result<VmIdentity, usize> {
-    let mut identity = VmIdentity::default();
-    let mut offset = size_of::<CountReply>();
-    for _ in 0..fixed::<CountReply>(data)?.count.get() {
-        let entry_end = offset + size_of::<IdEntry>();
-        let entry: IdEntry =
-            fixed(data.get(offset..).unwrap_or_default()).map_err(|_| entry_end)?;
-        let size = usize::from(entry.size.get());
-        let value = data.get(entry_end..entry_end + size).ok_or(entry_end + size)?;
-        let text = || Some(String::from_utf8_lossy(value).into_owned());
-        match entry.kind {
-            id_type::GUID => identity.guid = value.try_into().ok(),
-            id_type::URI => identity.uri = text(),
-            id_type::NAME => identity.name = text(),
-            id_type::SIGNING_AUTHORITY => identity.signing_authority = text(),
-            _ => {}
-        }
-        offset = entry_end + padded(size);
-    }
-    Ok(identity)
-}
-
 /// Unless stated otherwise the calls fail with what [`ResourceManager::request`] lists.
 impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
     fn word(&self, id: MessageId) -> impl Future<Output = Result<u32, RequestError>> {
@@ -91,15 +83,68 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
         self.request(RequestName { id, target }, content.as_bytes(), &[], parse).await
     }
 
-    /// Asks for the caller's VMID (`VM_GET_VMID`).
+    /// Makes a request whose content is a text, padded with zeros.
+    async fn with_text<R>(
+        &self,
+        id: MessageId,
+        text: &[u8],
+        parse: impl Fn(&[u8]) -> Result<R, usize>,
+    ) -> Result<R, RequestError> {
+        let request = RequestName { id, target: None };
+        let Ok(length) = u16::try_from(text.len()) else {
+            return Err(RequestError::TooLong { request, length: text.len() });
+        };
+        let mut content = Vec::with_capacity(padded(text.len()));
+        content.extend_from_slice(text);
+        content.resize(padded(text.len()), 0);
+        self.request(request, TextHeader::new(length).as_bytes(), &content, parse).await
+    }
+
+    /// Asks for the caller's VMID (`VM_GET_VMID`). The request must be empty; RM refuses the form with a VMID of early drivers.
     pub async fn vmid(&self) -> Result<u16, RequestError> {
         let vmid = self.word(MessageId::VM_GET_VMID).await?;
         Ok(vmid as u16)
     }
 
+    /// Asks which VMs have a URI (`VM_LOOKUP_URI`).
+    pub async fn lookup_uri(&self, uri: &str) -> Result<Vec<u16>, RequestError> {
+        self.with_text(MessageId::VM_LOOKUP_URI, uri.as_bytes(), lists::vmids).await
+    }
+
+    /// Asks which VMs have a GUID, given in the order of its bytes (`VM_LOOKUP_GUID`). All zeros is the GUID of those that have
+    /// none.
+    pub async fn lookup_guid(&self, guid: [u8; 16]) -> Result<Vec<u16>, RequestError> {
+        let request = RequestName { id: MessageId::VM_LOOKUP_GUID, target: None };
+        let content = LookupGuidRequest { guid };
+        self.request(request, content.as_bytes(), &[], lists::vmids).await
+    }
+
+    /// Asks which VMs have a name (`VM_LOOKUP_NAME`).
+    pub async fn lookup_name(&self, name: &str) -> Result<Vec<u16>, RequestError> {
+        self.with_text(MessageId::VM_LOOKUP_NAME, name.as_bytes(), lists::vmids).await
+    }
+
+    /// Asks which VMs the caller has channels to (`VM_GET_PEERS`).
+    pub async fn peers(&self) -> Result<Vec<u16>, RequestError> {
+        let request = RequestName { id: MessageId::VM_GET_PEERS, target: None };
+        self.request(request, &[], &[], lists::peers).await
+    }
+
+    /// Asks what the caller shares with another VM, and for that VM's vCPUs if the caller owns it
+    /// (`VM_GET_HYP_RESOURCES`). A guest asks with its [`Self::owner`]; 0 is refused with `ARGUMENT_INVALID`.
+    pub async fn resources(&self, partner: u16) -> Result<Vec<Resource>, RequestError> {
+        self.about(MessageId::VM_GET_HYP_RESOURCES, partner, lists::resources).await
+    }
+
+    /// Asks for the crash message of a VM that the caller owns, empty if there is none (`VM_GET_CRASH_MSG`). RM refuses it to
+    /// anybody else with `DENIED`, so a VM cannot read its own.
+    pub async fn crash_message(&self, vmid: u16) -> Result<String, RequestError> {
+        self.about(MessageId::VM_GET_CRASH_MSG, vmid, lists::text).await
+    }
+
     /// Asks who a VM is, 0 being the caller (`VM_GET_ID`).
     pub async fn identity(&self, vmid: u16) -> Result<VmIdentity, RequestError> {
-        self.about(MessageId::VM_GET_ID, vmid, identity).await
+        self.about(MessageId::VM_GET_ID, vmid, lists::identity).await
     }
 
     /// Asks for the platform's type word (`VM_HOST_GET_TYPE`).
@@ -139,14 +184,8 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
 
     /// Stores the caller's crash message, cut to 192 bytes (`VM_SET_CRASH_MSG`).
     pub async fn set_crash_message(&self, text: &[u8]) -> Result<(), RequestError> {
-        let request = RequestName { id: MessageId::VM_SET_CRASH_MSG, target: None };
         let text = text.get(..MAX_CRASH_MESSAGE).unwrap_or(text);
-        let header = TextHeader::new(text.len() as u16);
-        let mut content = [0; MAX_CRASH_MESSAGE];
-        let (used, _) = content.split_at_mut(text.len());
-        used.copy_from_slice(text);
-        let content = content.get(..padded(text.len())).unwrap_or_default();
-        self.request(request, header.as_bytes(), content, nothing).await
+        self.with_text(MessageId::VM_SET_CRASH_MSG, text, nothing).await
     }
 
     /// Opens a console, 0 being the caller's own (`CONSOLE_OPEN`).

@@ -1,0 +1,114 @@
+//! The typed requests about VMs, with the traps of the protocol.
+
+#[path = "support/asking.rs"]
+mod asking;
+
+use asking::{ask, refusal};
+use gunyah::fake::{Reaction, RmSetup};
+use gunyah::rm::RequestError;
+use gunyah_abi::CapabilityId;
+use gunyah_abi::rm::{MessageId, OsState, ResourceType, RmError};
+
+#[test]
+fn vms_are_looked_up() {
+    let mut setup = RmSetup::new();
+    let client = setup.client().unwrap();
+    ask(&mut setup, &client, async {
+        assert_eq!(client.lookup_name("probe-svm").await, Ok(vec![0x80]));
+        assert_eq!(client.lookup_name("nobody").await, Ok(vec![]));
+        assert_eq!(client.lookup_uri("vm:x").await, Ok(vec![]));
+        assert_eq!(client.lookup_guid([0; 16]).await, Ok(vec![0x80]));
+        assert_eq!(client.lookup_guid([1; 16]).await, Ok(vec![]));
+        assert_eq!(client.peers().await, Ok(vec![3]));
+    });
+    let contents: Vec<_> = setup.rm.requests().iter().map(|r| r.content.as_slice()).collect();
+    assert_eq!(contents[0], b"\x09\0\0\0probe-svm\0\0\0");
+    assert_eq!(contents[2], b"\x04\0\0\0vm:x");
+    assert_eq!(contents[4], [1; 16]);
+    assert_eq!(contents[5], b"");
+}
+
+#[test]
+fn a_name_longer_than_any_message_is_not_sent() {
+    let mut setup = RmSetup::new();
+    let client = setup.client().unwrap();
+    for length in [14_617, 0x1_0000] {
+        let name = "x".repeat(length);
+        let result = ask(&mut setup, &client, async { client.lookup_name(&name).await });
+        assert!(matches!(result, Err(RequestError::TooLong { .. })), "{result:?}");
+    }
+    assert!(setup.rm.requests().is_empty());
+}
+
+#[test]
+fn how_a_vm_names_itself_differs_from_call_to_call() {
+    let mut setup = RmSetup::new();
+    let client = setup.client().unwrap();
+    let (invalid, denied) = (Some(RmError::ArgumentInvalid), Some(RmError::Denied));
+    ask(&mut setup, &client, async {
+        let own = client.vmid().await.unwrap();
+        assert_eq!(client.identity(0).await, client.identity(own).await);
+        assert_eq!(client.state(0).await, client.state(own).await);
+        assert_eq!(refusal(client.console_open(0).await), None);
+        assert_eq!(refusal(client.console_open(own).await), denied);
+        assert_eq!(refusal(client.resources(0).await), invalid);
+        assert_eq!(client.resources(own).await, Ok(vec![]));
+        assert_eq!(refusal(client.crash_message(0).await), denied);
+        assert_eq!(refusal(client.crash_message(own).await), denied);
+        for unknown in [0x44, 0xffff] {
+            assert_eq!(refusal(client.identity(unknown).await), invalid);
+            assert_eq!(refusal(client.state(unknown).await), invalid);
+            assert_eq!(refusal(client.resources(unknown).await), invalid);
+            assert_eq!(refusal(client.crash_message(unknown).await), invalid);
+        }
+        assert_eq!(refusal(client.set_status(OsState::Run, 0).await), denied);
+    });
+    let empty = setup.rm.requests().iter().find(|r| r.id == MessageId::VM_GET_VMID);
+    assert_eq!(empty.unwrap().content, b"");
+}
+
+#[test]
+fn shared_resources_are_listed() {
+    let mut setup = RmSetup::new();
+    let client = setup.client().unwrap();
+    let resources = ask(&mut setup, &client, async {
+        let owner = client.owner().await.unwrap();
+        client.resources(owner).await
+    });
+    let [bell, queue] = resources.unwrap()[..] else { panic!("two resources") };
+    assert_eq!((bell.kind, bell.partner, bell.label), (ResourceType::Doorbell, 3, 3));
+    assert_eq!((bell.capability, bell.intid), (Some(CapabilityId(2)), Some(962)));
+    assert_eq!((queue.kind, queue.label), (ResourceType::MessageQueueSend, 2));
+}
+
+#[test]
+fn an_owner_reads_the_crash_message() {
+    let mut setup = RmSetup::new();
+    let client = setup.client().unwrap();
+    let data = b"\x05\0\0\0oops!\0\0\0".to_vec();
+    setup.rm.react(MessageId::VM_GET_CRASH_MSG, Reaction::Reply(data));
+    let message = ask(&mut setup, &client, async { client.crash_message(0x81).await });
+    assert_eq!(message.as_deref(), Ok("oops!"));
+}
+
+#[test]
+fn lists_cut_short_are_refused_with_what_was_needed() {
+    let mut setup = RmSetup::new();
+    let client = setup.client().unwrap();
+    for (id, data, needed) in [
+        (MessageId::VM_GET_PEERS, vec![2, 0, 0, 0, 3, 0, 0, 0], 16),
+        (MessageId::VM_GET_PEERS, vec![], 8),
+        (MessageId::VM_GET_PEERS, vec![0xff; 4], 8 + 0xffff_ffff * 4),
+    ] {
+        let length = 4 + data.len();
+        setup.rm.react(id, Reaction::Reply(data));
+        let result = ask(&mut setup, &client, async { client.peers().await });
+        let Err(RequestError::ReplyTooShort { length: found, needed: wanted, .. }) = result else {
+            panic!("{result:?}")
+        };
+        assert_eq!((found, wanted), (length, needed));
+    }
+    setup.rm.react(MessageId::VM_GET_HYP_RESOURCES, Reaction::Reply(vec![1; 47]));
+    let result = ask(&mut setup, &client, async { client.resources(3).await });
+    assert!(matches!(result, Err(RequestError::ReplyTooShort { .. })), "{result:?}");
+}
