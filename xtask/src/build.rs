@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use xshell::{Shell, cmd};
 
@@ -98,7 +98,7 @@ pub fn build() -> Result<Artefacts> {
         )
         .quiet()
         .run()
-        .with_context(|| format!("building {package}"))?;
+        .map_err(|_| anyhow!("{package} does not build; cargo's messages are above"))?;
         let built = output.join(target).join("release").join(binary);
         fs::copy(&built, elf).with_context(|| format!("copying {}", built.display()))?;
     }

@@ -127,6 +127,29 @@ impl Machine {
         self.expect(answer)
     }
 
+    /// Waits until `text` is in the log.
+    ///
+    /// # Errors
+    /// It was not there in time, or the program ended without it.
+    pub fn wait_for_log(&mut self, text: &str) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let ended = self.child.try_wait()?.is_some();
+            if self.log_text().contains(text) {
+                return Ok(());
+            }
+            if ended || start.elapsed() > self.patience {
+                return Err(self.failure(&format!("`{text}` did not come into the shim's log")));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn log_text(&self) -> String {
+        let log = self.log.as_ref().and_then(|log| std::fs::read(log).ok()).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
     /// Waits for the end of the program. Returns what it printed after the last match.
     ///
     /// # Errors
@@ -169,10 +192,8 @@ impl Machine {
         if !stderr.trim().is_empty() {
             text += &format!("\n--- standard error\n{}", tail(&stderr, LOG_LINES));
         }
-        if let Some(log) = &self.log {
-            let log = std::fs::read(log).unwrap_or_default();
-            let log = String::from_utf8_lossy(&log);
-            text += &format!("\n--- shim log\n{}", tail(&log, LOG_LINES));
+        if self.log.is_some() {
+            text += &format!("\n--- shim log\n{}", tail(&self.log_text(), LOG_LINES));
         }
         text += "\n---";
         anyhow!(text)

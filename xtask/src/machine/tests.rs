@@ -86,3 +86,17 @@ fn long_transcripts_are_cut_at_the_front() {
     assert!(text.contains("(880 lines before)\n881\n"), "{text}");
     assert!(text.ends_with("1000\n---"), "{text}");
 }
+
+#[test]
+fn the_log_can_be_waited_for() {
+    let log = crate::host::target_dir().join("test-machine.log");
+    std::fs::write(&log, "").unwrap();
+    let script = format!("sleep 0.1; echo flooded > {}; exec sleep 600", log.display());
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]);
+    let mut machine = Machine::spawn(command, Some(log)).unwrap();
+    machine.wait_for_log("flooded").unwrap();
+    machine.set_patience(Duration::from_millis(100));
+    let error = machine.wait_for_log("never").unwrap_err().to_string();
+    assert!(error.contains("--- shim log\nflooded\n"), "{error}");
+}

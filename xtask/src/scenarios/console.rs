@@ -3,13 +3,14 @@
 use anyhow::{Result, ensure};
 
 use super::{Lab, PROMPT, Scenario};
-use crate::qemu::{MachineOptions, Outcome};
+use crate::qemu::{MachineOptions, Outcome, Script};
 
 /// The scenarios of this theme.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("console::output_of_64_kib_is_whole", output),
     Scenario::new("console::the_end_of_input_is_not_the_end_of_the_run", end_of_input),
     Scenario::new("console::an_input_flood_does_no_harm", flood),
+    Scenario::new("console::input_faster_than_it_is_read_is_counted", owner_floods),
 ];
 
 fn output(lab: &Lab) -> Result<()> {
@@ -51,6 +52,26 @@ fn end_of_input(lab: &Lab) -> Result<()> {
     billy.send("uptime\rpoweroff\r");
     billy.close_input();
     billy.expect(PROMPT)?;
+    billy.expect_exit(Outcome::End)?;
+    Ok(())
+}
+
+/// The owner does not wait for the guest, unlike the serial line.
+fn owner_floods(lab: &Lab) -> Result<()> {
+    let script = "expect console \"billy> \"\nflood 65536\nlog flooded\n";
+    let script = Some(Script::Text(script));
+    let mut billy = lab.boot(MachineOptions { script, ..MachineOptions::default() })?;
+    billy.wait_for_log("flooded")?;
+    // Control-C drops what is left of the flood's line.
+    billy.send("\x03");
+    let answer = billy.ask("irq", PROMPT)?;
+    let dropped = answer.split_once("input dropped: ").map(|(_, rest)| rest);
+    let dropped = dropped.and_then(|rest| rest.split_whitespace().next());
+    ensure!(
+        dropped.and_then(|number| number.parse().ok()).is_some_and(|number: u32| number > 0),
+        billy.failure("`irq` does not show that input was dropped")
+    );
+    billy.send("poweroff\r");
     billy.expect_exit(Outcome::End)?;
     Ok(())
 }

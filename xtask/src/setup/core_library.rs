@@ -34,9 +34,8 @@ pub fn ensure() -> Result<()> {
     }
     if let Err(error) = by_rustup {
         let reason = format!("{error:#}");
-        let mut lines = reason.lines();
-        let line = lines.clone().find(|line| line.contains("error:")).or(lines.next_back());
-        eprintln!("  not that way: {}", line.unwrap_or_default().trim());
+        let last = reason.lines().next_back().unwrap_or_default();
+        eprintln!("  not that way: {}", last.trim());
     }
     eprintln!("Building the core library for {target} from the distribution's rust-src package");
     build(&libraries).with_context(|| {
@@ -48,7 +47,7 @@ fn add_by_rustup() -> Result<()> {
     let rustup = host::find_program("rustup").context("rustup is not installed")?;
     let mut command = Command::new(rustup);
     command.args(["target", "add", host::TARGET]);
-    command.env("RUSTUP_MAX_RETRIES", "1");
+    command.env("RUSTUP_MAX_RETRIES", "1").env("RUST_BACKTRACE", "0");
     progress::run(&mut command, RUSTUP_LIMIT)
 }
 

@@ -127,7 +127,7 @@ fn manual_command(os_release: &str, packages: &[&str]) -> String {
     let (tool, qemu, dtc) = families(os_release)
         .find_map(|family| match family {
             "debian" => Some((
-                "sudo apt-get install --no-install-recommends",
+                "sudo apt-get update && sudo apt-get install --no-install-recommends",
                 "qemu-system-arm",
                 "device-tree-compiler",
             )),
@@ -163,7 +163,8 @@ mod tests {
         let both = ["qemu-system-arm", "device-tree-compiler"];
         assert_eq!(
             manual_command("ID=debian", &both),
-            "sudo apt-get install --no-install-recommends qemu-system-arm device-tree-compiler"
+            "sudo apt-get update && sudo apt-get install --no-install-recommends \
+             qemu-system-arm device-tree-compiler"
         );
         assert_eq!(
             manual_command("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"", &both[1..]),
