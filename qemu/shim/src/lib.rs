@@ -7,6 +7,7 @@ pub mod exit;
 #[cfg(test)]
 mod fake;
 pub mod firmware;
+pub mod guest_log;
 pub mod hypercall;
 pub mod machine;
 pub mod machine_file;

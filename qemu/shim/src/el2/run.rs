@@ -11,6 +11,7 @@ use super::{
 };
 use billy_shim::{
     exit::{Access, Exit, ICC_SGI1R_EL1, SystemRegisterAccess},
+    guest_log,
     hypercall::{Action, Registers},
     machine::{AfterEnd, Caller, Event, Machine, Outcome},
     machine_file::{MachineFile, VmConfig},
@@ -259,9 +260,26 @@ impl Run {
     fn report(&self, outcome: Outcome) -> Outcome {
         match &outcome {
             Outcome::Success => log::info!("the run ended well"),
-            Outcome::Failure(reason) => log::error!("the run failed: {reason}"),
+            Outcome::Failure(reason) => {
+                log::error!("the run failed: {reason}");
+                self.report_guest_log();
+            }
         }
         outcome
+    }
+
+    /// What the guest logged: the only thing it could do if it failed before it had a console.
+    fn report_guest_log(&self) {
+        let image = usize::try_from(self.config.entry.saturating_sub(self.ram.ipa)).unwrap_or(0);
+        match guest_log::find(self.ram.bytes(), image) {
+            Some(text) => {
+                log::info!("the guest's log:");
+                for line in text.lines() {
+                    log::info!(target: "guest", "{line}");
+                }
+            }
+            None => log::info!("no log in the guest's memory"),
+        }
     }
 }
 
