@@ -119,6 +119,8 @@ pub fn vm(vcpus: usize) -> Vm {
         vmid: 0x80,
         owner: 3,
         name: "billy".into(),
+        uri: None,
+        guid: [0; 16],
         state: VmState::Running,
         vcpus: (0..vcpus).map(Vcpu::at_start).collect(),
         capabilities: CapabilityTable::default(),

@@ -1,6 +1,6 @@
-//! Calls by SMCCC that are no hypercalls: discovery and PSCI.
+//! Calls by SMCCC that are no hypercalls: discovery, PSCI and random numbers.
 //!
-//! Over `hvc` and `smc` alike. TRNG and paravirtualised time are not there, so they answer -1.
+//! Over `hvc` and `smc` alike. Paravirtualised time is not there, so it answers -1.
 
 use core::fmt;
 
@@ -9,7 +9,10 @@ use gunyah_abi::identity::{UID_OPEN_SOURCE, function};
 use gunyah_abi::psci::{Function, ReturnCode, VERSION_1_1};
 
 use crate::hypercall::Action;
+use crate::random::Random;
 use crate::vm::{PowerState, Vm, VmEnd};
+
+mod trng;
 
 /// CPUs that the platform can have; MPIDRs of others map to no core.
 pub const PLATFORM_CPUS: u64 = 8;
@@ -38,7 +41,7 @@ impl fmt::Display for FirmwareCall {
             function::VENDOR_HYP_REVISION => Some("VENDOR_HYP_REVISION"),
             function::STANDARD_HYP_CALL_UID => Some("STANDARD_HYP_CALL_UID"),
             function::STANDARD_HYP_REVISION => Some("STANDARD_HYP_REVISION"),
-            other => Function::from(other).name(),
+            other => trng::name(other).or(Function::from(other).name()),
         };
         match name {
             Some(name) => f.write_str(name)?,
@@ -50,8 +53,17 @@ impl fmt::Display for FirmwareCall {
 }
 
 /// Answers `call`, made by vCPU `vcpu` of `vm`; `revision` is the first word of `hyp_identify`.
-pub fn answer(call: &FirmwareCall, vm: &mut Vm, vcpu: usize, revision: u64) -> (Reply, Action) {
+pub fn answer(
+    call: &FirmwareCall,
+    vm: &mut Vm,
+    vcpu: usize,
+    revision: u64,
+    random: &mut Random,
+) -> (Reply, Action) {
     let [x1, ..] = call.arguments;
+    if let Some(reply) = trng::answer(call.function, x1, random) {
+        return (reply, Action::Resume);
+    }
     let reply = match call.function {
         function::SMCCC_VERSION => one(function::SMCCC_VERSION_1_3.into()),
         function::SMCCC_ARCH_FEATURES => match x1 as u32 {

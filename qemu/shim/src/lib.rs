@@ -6,6 +6,7 @@ extern crate alloc;
 pub mod exit;
 #[cfg(test)]
 mod fake;
+pub mod fault;
 pub mod firmware;
 pub mod guest_log;
 pub mod hypercall;
@@ -16,5 +17,6 @@ pub mod peer;
 pub mod random;
 pub mod rm;
 pub mod seam;
+pub mod uart;
 pub mod vgic;
 pub mod vm;

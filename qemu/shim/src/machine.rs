@@ -6,6 +6,7 @@
 //! machine.pump(world)                          before the first entry, at WFI, at IRQ, after Action::Yield
 //! machine.hvc(caller, immediate, regs, world)  at HVC  ┐ x0..x17 in and out,
 //! machine.smc(caller, regs, world)             at SMC  ┘ the answer is an Action
+//! machine.mmio(caller, ipa, stored, world)     at a load or store that stage 2 refused
 //! machine.is_source_pending(virq)              from the virtual GIC, for level interrupts at EOI
 //! machine.deadline()                           before the machine itself sleeps
 //! machine.end(vm, end, world)                  when a VM ends: start it again, or the run's outcome
@@ -20,6 +21,7 @@ use gunyah_abi::hypercall::{NOT_RECOGNISED, SmcccCall};
 use gunyah_abi::psci::RESET2_VENDOR_TYPE;
 use gunyah_abi::rm::{VmState, exit_code};
 
+use crate::fault::{HypercallFaults, InterruptFaults};
 use crate::firmware::{self, FirmwareCall};
 use crate::hypercall::{self, Action, Call, Context, Registers};
 use crate::machine_file::Options;
@@ -28,9 +30,12 @@ use crate::peer::{self, Peer, Surroundings};
 use crate::random::Random;
 use crate::rm::{Owner, ResourceManager};
 use crate::seam::{Console, Virq, World};
+use crate::uart::Uart;
 use crate::vm::{Vm, VmEnd, VmIndex};
 
 mod assemble;
+mod frames;
+mod mmio;
 
 pub use assemble::MachineError;
 
@@ -41,9 +46,12 @@ pub struct Machine {
     pub(crate) objects: Objects,
     pub(crate) rm: ResourceManager,
     peers: Vec<Peer>,
+    uarts: Vec<Uart>,
     options: Options,
     trace_flags: u64,
     random: Random,
+    interrupt_faults: InterruptFaults,
+    hypercall_faults: HypercallFaults,
 }
 
 /// The vCPU that makes a call.
@@ -154,7 +162,7 @@ impl Machine {
         };
         let call = FirmwareCall { function, arguments: [registers[1], registers[2], registers[3]] };
         let revision = self.options.identify[0];
-        let (reply, action) = firmware::answer(&call, vm, caller.vcpu, revision);
+        let (reply, action) = firmware::answer(&call, vm, caller.vcpu, revision, &mut self.random);
         log::trace!("{call} = {:#x}", reply[0]);
         registers[..reply.len()].copy_from_slice(&reply);
         action
@@ -170,6 +178,10 @@ impl Machine {
         let Some(vm) = self.vms.get_mut(caller.vm.0) else {
             return refuse(registers);
         };
+        if let Some(answer) = self.hypercall_faults.take(call.hypercall) {
+            registers[..8].copy_from_slice(answer.words());
+            return Action::Resume;
+        }
         let mut context = Context {
             objects: &mut self.objects,
             vm,
@@ -179,7 +191,7 @@ impl Machine {
             random: &mut self.random,
             now: world.clock.now(),
             memory: world.memory,
-            interrupts: world.interrupts,
+            interrupts: &mut self.interrupt_faults.wrap(world.interrupts),
         };
         let (answer, action) = hypercall::dispatch(call, &mut context);
         registers[..8].copy_from_slice(answer.words());
@@ -190,6 +202,7 @@ impl Machine {
     ///
     /// Raises interrupts of waiting guests, so look for pending ones afterwards.
     pub fn pump(&mut self, world: &mut World<'_>) -> Option<Event> {
+        self.interrupt_faults.raise_again(world.interrupts);
         if let Some(event) = self.run_rm(world) {
             return Some(event);
         }
@@ -198,7 +211,9 @@ impl Machine {
             let mut surroundings = Surroundings {
                 objects: &mut self.objects,
                 rm: &mut self.rm,
-                interrupts: world.interrupts,
+                uarts: &mut self.uarts,
+                interrupts: self.interrupt_faults.wrap(world.interrupts),
+                hypercall_faults: &mut self.hypercall_faults,
                 console: world.console,
                 now,
             };
@@ -211,7 +226,7 @@ impl Machine {
 
     fn run_rm(&mut self, world: &mut World<'_>) -> Option<Event> {
         let mut consoles = PeerConsoles { peers: &mut self.peers, console: world.console };
-        let interrupts = &mut *world.interrupts;
+        let interrupts = &mut self.interrupt_faults.wrap(world.interrupts);
         let ends = self.rm.run(&mut self.objects, &self.vms, &mut consoles, interrupts);
         let (vm, end) = ends.into_iter().next()?;
         Some(Event::Ended(vm, end))
@@ -221,6 +236,7 @@ impl Machine {
     #[must_use]
     pub fn is_source_pending(&self, virq: Virq) -> bool {
         self.objects.is_source_pending(virq)
+            || self.uarts.iter().any(|uart| uart.is_source_pending(virq))
     }
 
     /// Nanoseconds since the start at which to pump even if nothing happens; `None` if nobody waits for time.
@@ -239,7 +255,9 @@ impl Machine {
         let mut surroundings = Surroundings {
             objects: &mut self.objects,
             rm: &mut self.rm,
-            interrupts: world.interrupts,
+            uarts: &mut self.uarts,
+            interrupts: self.interrupt_faults.wrap(world.interrupts),
+            hypercall_faults: &mut self.hypercall_faults,
             console: world.console,
             now,
         };
@@ -288,6 +306,9 @@ impl Machine {
         if let Some(vm) = self.vms.get_mut(vm.0) {
             self.objects.restart(&vm.capabilities);
             vm.restart();
+        }
+        for uart in self.uarts.iter_mut().filter(|uart| uart.vm() == vm) {
+            uart.restart();
         }
         if let Some(peer) = self.peers.get_mut(vm.0) {
             peer.guest_starts(&mut self.rm);

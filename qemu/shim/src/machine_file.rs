@@ -7,17 +7,21 @@
 //! billy-machine 1
 //! options seed=0x1 log=info no-reboot
 //! vm vmid=0x80 owner=0x3 name=billy ram-base=0x80000000 ram-size=0x4000000 vcpus=0x1 entry=0x80000000 tree=0x83f00000
+//! gic distributor=0x3fff0000 redistributors=0x3ffd0000 count=1
 //! load what=image from=0x48000000 length=0x10000 to=0x80000000
 //! rm tx-cap=0x0 rx-cap=0x1 tx-intid=0x3c0 rx-intid=0x3c1 depth=0x8 size=0xf0
 //! doorbell label=0x7 peer=0x3 cap=0x2 intid=0x3c2
 //! doorbell-source label=0x7 peer=0x3 cap=0x3
 //! queue-pair label=0x9 peer=0x3 tx-cap=0x4 rx-cap=0x5 tx-intid=0x3c3 rx-intid=0x3c4 depth=0x8 size=0xf0
+//! uart kind=ns16550a base=0x3f8 size=0x8 shift=0 intid=36
 //! script expect console "billy> "
 //! ```
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
+
+use crate::rm::Behaviour;
 
 mod parse;
 pub mod words;
@@ -51,6 +55,8 @@ pub struct Options {
     pub seed: u64,
     /// `identify`: the four words that `hyp_identify` answers.
     pub identify: [u64; 4],
+    /// `rm-…`: how the Resource Manager behaves under load.
+    pub rm: Behaviour,
 }
 
 /// What `hyp_identify` answers on the open-source QEMU platform: API version 1, 64-bit, variant 0x51; partition and
@@ -68,6 +74,7 @@ impl Default for Options {
             log: log::LevelFilter::Info,
             seed: 1,
             identify: IDENTIFY,
+            rm: Behaviour::default(),
         }
     }
 }
@@ -81,6 +88,10 @@ pub struct VmConfig {
     pub owner: u16,
     /// Image name.
     pub name: String,
+    /// URI, if it has one.
+    pub uri: Option<String>,
+    /// GUID; all zeros is the GUID of a VM without one.
+    pub guid: [u8; 16],
     /// First IPA of its memory.
     pub ram_base: u64,
     /// Bytes of its memory.
@@ -91,6 +102,8 @@ pub struct VmConfig {
     pub entry: u64,
     /// x0 at entry: IPA of the device tree.
     pub tree: u64,
+    /// Where its interrupt controller is; none: where Gunyah has it by default.
+    pub gic: Option<GicFrames>,
     /// What to copy into its memory before it starts.
     pub loads: Vec<Load>,
     /// Its queue pair to the Resource Manager; none: the VM has no Resource Manager.
@@ -101,8 +114,21 @@ pub struct VmConfig {
     pub doorbells: Vec<ReceivedDoorbell>,
     /// Doorbells that it rings.
     pub sources: Vec<DoorbellSource>,
+    /// UARTs that it sees.
+    pub uarts: Vec<UartConfig>,
     /// Lines for its scripted peer; see [`crate::peer::script`].
     pub script: Vec<String>,
+}
+
+/// Where a VM finds its interrupt controller, a GICv3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GicFrames {
+    /// IPA of the distributor.
+    pub distributor: u64,
+    /// IPA of the first redistributor; the others follow at 128 KiB each.
+    pub redistributors: u64,
+    /// How many redistributors there are. More than vCPUs: the others belong to vCPUs that never start.
+    pub count: u16,
 }
 
 /// Bytes staged in the machine's memory, to be copied into the VM's.
@@ -170,6 +196,30 @@ pub struct DoorbellSource {
     pub cap: u64,
     /// Whether the capability allows to receive as well (`source-can-clear`).
     pub can_clear: bool,
+}
+
+/// Which UART.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UartKind {
+    /// `ns16550a`.
+    Ns16550a,
+    /// `pl011`.
+    Pl011,
+}
+
+/// A UART that the VM sees, with the peer at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UartConfig {
+    /// Which UART.
+    pub kind: UartKind,
+    /// IPA of its first register.
+    pub base: u64,
+    /// Bytes that its registers take.
+    pub size: u64,
+    /// Registers are `1 << shift` bytes apart; those of a PL011 are numbered by their offset, with 0 here.
+    pub shift: u32,
+    /// INTID of its interrupt line, or of the doorbell that is rung in its place; none: the guest has to look.
+    pub intid: Option<u32>,
 }
 
 impl MachineFile {

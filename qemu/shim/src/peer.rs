@@ -2,17 +2,20 @@
 //!
 //! Left alone, the peer connects the guest's console with the serial line, answers each doorbell once with the flags as
 //! received, and each message once with the prefix `re:`. It starts nothing by itself; a script makes it ring, send, type
-//! and misbehave ([`script`] is the language, `play` plays it).
+//! and misbehave ([`script`] is the language, `play` and `misbehave` play it).
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::fault::{Faulty, HypercallFaults};
 use crate::object::{DoorbellIndex, Objects, QueueIndex};
 use crate::rm::ResourceManager;
-use crate::seam::{Console, VirtualInterrupts};
+use crate::seam::Console;
+use crate::uart::Uart;
 use crate::vm::{VmEnd, VmIndex};
 
+mod misbehave;
 mod partner;
 mod play;
 pub mod script;
@@ -77,8 +80,12 @@ pub struct Surroundings<'a> {
     pub objects: &'a mut Objects,
     /// The Resource Manager, whose client the peer is as console owner.
     pub rm: &'a mut ResourceManager,
+    /// The UARTs of all guests.
+    pub uarts: &'a mut [Uart],
     /// The virtual GICs.
-    pub interrupts: &'a mut dyn VirtualInterrupts,
+    pub interrupts: Faulty<'a>,
+    /// Errors that hypercalls are to answer.
+    pub hypercall_faults: &'a mut HypercallFaults,
     /// The serial line.
     pub console: &'a mut dyn Console,
     /// Nanoseconds since the machine started.
@@ -194,27 +201,49 @@ impl Peer {
     /// Types what the script or the serial line has, as long as the guest keeps up.
     fn type_ahead(&mut self, surroundings: &mut Surroundings<'_>) {
         let mut chunk = [0; CHUNK];
+        if !surroundings.rm.is_console_open(self.vm) {
+            self.type_on_uart(&mut chunk, surroundings);
+            return;
+        }
         while surroundings.rm.is_console_open(self.vm)
             && surroundings.rm.backlog(self.vm) < TYPE_AHEAD
         {
-            let count = if self.typed.is_empty() {
-                surroundings.console.read(&mut chunk)
-            } else {
-                let count = self.typed.len().min(CHUNK);
-                let typed = self.typed.drain(..count);
-                chunk.iter_mut().zip(typed).for_each(|(to, from)| *to = from);
-                count
-            };
-            let Some(bytes) = chunk.get(..count).filter(|bytes| !bytes.is_empty()) else {
+            let bytes = self.next_typed(&mut chunk, surroundings.console);
+            if bytes.is_empty() {
                 return;
-            };
+            }
             self.write_console(bytes, surroundings);
         }
     }
 
+    /// Types on the first UART that the guest has made ready, what its FIFO holds.
+    fn type_on_uart(&mut self, chunk: &mut [u8], surroundings: &mut Surroundings<'_>) {
+        let Surroundings { uarts, objects, interrupts, console, .. } = surroundings;
+        let mut uarts = uarts.iter_mut().filter(|uart| uart.vm() == self.vm);
+        let Some(uart) = uarts.find(|uart| uart.room() > 0) else { return };
+        let room = uart.room().min(chunk.len());
+        let bytes = self.next_typed(&mut chunk[..room], *console);
+        if !bytes.is_empty() {
+            uart.receive(bytes, objects, interrupts);
+        }
+    }
+
+    /// Takes what is to be typed next, at most what `chunk` holds.
+    fn next_typed<'c>(&mut self, chunk: &'c mut [u8], console: &mut dyn Console) -> &'c [u8] {
+        let count = if self.typed.is_empty() {
+            console.read(chunk)
+        } else {
+            let count = self.typed.len().min(chunk.len());
+            let typed = self.typed.drain(..count);
+            chunk.iter_mut().zip(typed).for_each(|(to, from)| *to = from);
+            count
+        };
+        &chunk[..count]
+    }
+
     fn write_console(&mut self, bytes: &[u8], surroundings: &mut Surroundings<'_>) {
         let Surroundings { rm, objects, interrupts, .. } = surroundings;
-        if let Err(error) = rm.owner_write(self.vm, bytes, objects, *interrupts) {
+        if let Err(error) = rm.owner_write(self.vm, bytes, objects, interrupts) {
             log::debug!("peer: RM refused CONSOLE_WRITE: {error}");
         }
     }

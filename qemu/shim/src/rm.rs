@@ -2,26 +2,33 @@
 //!
 //! RM talks to each VM over a pair of message queues and runs from its own event loop, so it does nothing until
 //! [`ResourceManager::run`] is called, at the guest's WFI and at interrupts. `reassembly` makes messages of packets,
-//! `transmit` packets of messages, `request` answers, `console` keeps the consoles. The owner of a VM that is no VM of
-//! this machine is the peer, reached through [`Owner`].
+//! `transmit` packets of messages, `request` answers, from `information` what changes nothing, `console` keeps the
+//! consoles. `behaviour` has the limits, `fault` what a script makes go wrong. The owner of a VM that is no VM of this
+//! machine is the peer, reached through [`Owner`].
 
 use alloc::vec::Vec;
 
 use gunyah_abi::rm::payload::HypResource;
-use gunyah_abi::rm::{MAX_CONSOLE_WRITE, MessageId, OsState, PacketType, RmError};
+use gunyah_abi::rm::{MessageId, OsState, PacketType, RmError};
 
 use crate::object::{Objects, QueueIndex};
 use crate::seam::VirtualInterrupts;
 use crate::vm::{Vm, VmEnd, VmIndex};
 
+mod behaviour;
 mod console;
+mod fault;
+mod information;
 mod reassembly;
 mod request;
 mod transmit;
 
+pub use behaviour::Behaviour;
 use console::{ConsoleState, Side};
+pub use fault::Fault;
+use fault::Faults;
 use reassembly::Reassembly;
-use transmit::Transmitter;
+use transmit::{Outgoing, Transmitter};
 
 /// What RM tells the owner of a VM.
 pub trait Owner {
@@ -42,6 +49,7 @@ struct Link {
     os_state: OsState,
     app_status: u16,
     resources: Vec<HypResource>,
+    faults: Faults,
 }
 
 /// A whole message from a VM.
@@ -73,9 +81,16 @@ pub struct LinkConfig {
 pub struct ResourceManager {
     links: Vec<Link>,
     notifications: u16,
+    behaviour: Behaviour,
 }
 
 impl ResourceManager {
+    /// A server that behaves like this.
+    #[must_use]
+    pub fn new(behaviour: Behaviour) -> Self {
+        Self { behaviour, ..Self::default() }
+    }
+
     /// Begins to serve a VM.
     pub fn attach(&mut self, config: LinkConfig) {
         self.links.push(Link {
@@ -89,6 +104,7 @@ impl ResourceManager {
             os_state: OsState::None,
             app_status: 0,
             resources: config.resources,
+            faults: Faults::default(),
         });
     }
 
@@ -104,7 +120,7 @@ impl ResourceManager {
     ) -> Vec<(VmIndex, VmEnd)> {
         let mut ends = Vec::new();
         for index in 0..self.links.len() {
-            self.links[index].transmit(objects, interrupts);
+            self.transmit(index, objects, interrupts);
             let requests = self.links[index].requests;
             for _ in 0..objects.queue(requests).depth() {
                 let Some(packet) = objects.queue(requests).receive_bytes(interrupts) else {
@@ -116,12 +132,12 @@ impl ResourceManager {
                     ends.push(end);
                     break;
                 }
-                self.links[index].transmit(objects, interrupts);
+                self.transmit(index, objects, interrupts);
             }
         }
         // A request of one VM may have made a notification for an earlier one.
-        for link in &mut self.links {
-            link.transmit(objects, interrupts);
+        for index in 0..self.links.len() {
+            self.transmit(index, objects, interrupts);
         }
         ends
     }
@@ -137,7 +153,12 @@ impl ResourceManager {
             log::debug!("rm: {} is no request, ignored", message.id);
             return None;
         }
-        let answer = request::answer(self, caller, message, vms, owner);
+        let fault = self.links[caller].faults.take(message.id);
+        let answer = match fault {
+            Some(Fault::Refuse(error)) => request::Answer::Refuse(error),
+            Some(Fault::Drop) => request::Answer::Silence,
+            _ => request::answer(self, caller, message, vms, owner),
+        };
         let reply = match answer {
             request::Answer::Reply(data) => {
                 log::debug!("rm: {} = OK", message.id);
@@ -147,19 +168,79 @@ impl ResourceManager {
                 log::debug!("rm: {} = {error}", message.id);
                 error.code().to_le_bytes().to_vec()
             }
+            request::Answer::Silence => {
+                log::debug!("rm: {} dropped without a reply", message.id);
+                return None;
+            }
             request::Answer::End(end) => {
                 log::info!("rm: {end}");
                 return Some((self.links[caller].vm, end));
             }
         };
-        self.links[caller].transmitter.reply(message.sequence, message.id, reply);
+        match Outgoing::new(PacketType::Reply, message.sequence, message.id, &reply, fault) {
+            Some(reply) => self.links[caller].transmitter.reply(reply, &self.behaviour),
+            None => log::warn!("rm: the reply to {} is too long and dropped", message.id),
+        }
         None
     }
 
     /// Queues a notification for a VM.
     fn notify(&mut self, link: usize, id: MessageId, content: Vec<u8>) -> Result<(), RmError> {
         self.notifications = self.notifications.wrapping_add(1);
-        self.links[link].transmitter.notify(self.notifications, id, content)
+        let link = &mut self.links[link];
+        let (kind, fault) = (PacketType::Notification, link.faults.take(id));
+        let notification = Outgoing::new(kind, self.notifications, id, &content, fault);
+        let notification = notification.ok_or(RmError::MsgInvalid)?;
+        link.transmitter.notify(notification, &self.behaviour)
+    }
+
+    /// A script has the next `count` messages of this id, requests with their replies or notifications, go wrong.
+    pub fn plan_fault(&mut self, vm: VmIndex, id: MessageId, fault: Fault, count: u64) {
+        if let Some(link) = self.link_of(vm) {
+            self.links[link].faults.plan(id, fault, count);
+        }
+    }
+
+    /// A script sends a packet to the VM as if RM did, whatever is in it.
+    pub fn send_packet(
+        &mut self,
+        vm: VmIndex,
+        packet: Vec<u8>,
+        objects: &mut Objects,
+        interrupts: &mut dyn VirtualInterrupts,
+    ) {
+        if let Some(link) = self.link_of(vm) {
+            let outgoing = Outgoing::raw(packet);
+            // Without memory for it, it is lost like any other.
+            if self.links[link].transmitter.notify(outgoing, &self.behaviour).is_ok() {
+                self.transmit(link, objects, interrupts);
+            }
+        }
+    }
+
+    /// A script sends a notification to the VM.
+    ///
+    /// # Errors
+    ///
+    /// `ARGUMENT_INVALID` if RM does not serve the VM; `NOMEM`; `MSG_INVALID` if it is too long.
+    pub fn send_notification(
+        &mut self,
+        vm: VmIndex,
+        id: MessageId,
+        content: Vec<u8>,
+        objects: &mut Objects,
+        interrupts: &mut dyn VirtualInterrupts,
+    ) -> Result<(), RmError> {
+        let link = self.link_of(vm).ok_or(RmError::ArgumentInvalid)?;
+        self.notify(link, id, content)?;
+        self.transmit(link, objects, interrupts);
+        Ok(())
+    }
+
+    /// The queue on which the VM hears from RM.
+    #[must_use]
+    pub fn answers_queue(&self, vm: VmIndex) -> Option<QueueIndex> {
+        self.link_of(vm).map(|link| self.links[link].answers)
     }
 
     /// The peer, as owner, opens or closes the VM's console.
@@ -174,7 +255,7 @@ impl ResourceManager {
         Ok(())
     }
 
-    /// The peer, as owner, writes to the VM's console. More than [`MAX_CONSOLE_WRITE`] bytes are dropped in silence.
+    /// The peer, as owner, writes to the VM's console. More than [`Behaviour::longest_write`] bytes are dropped in silence.
     ///
     /// # Errors
     ///
@@ -188,7 +269,7 @@ impl ResourceManager {
         interrupts: &mut dyn VirtualInterrupts,
     ) -> Result<(), RmError> {
         let link = self.link_of(vm).ok_or(RmError::ArgumentInvalid)?;
-        if bytes.len() > MAX_CONSOLE_WRITE {
+        if bytes.len() > usize::from(self.behaviour.longest_write) {
             return Ok(());
         }
         let console = self.links[link].console.as_ref();
@@ -196,8 +277,11 @@ impl ResourceManager {
             console::Listening::No => Ok(()),
             console::Listening::Yes => {
                 let chars = console::chars(0, bytes);
-                self.notify(link, MessageId::CONSOLE_CHARS, chars)?;
-                self.links[link].transmit(objects, interrupts);
+                match self.notify(link, MessageId::CONSOLE_CHARS, chars) {
+                    Err(RmError::Nomem) if self.behaviour.silent_without_memory => return Ok(()),
+                    result => result?,
+                }
+                self.transmit(link, objects, interrupts);
                 Ok(())
             }
         }
@@ -235,14 +319,18 @@ impl ResourceManager {
         }
     }
 
+    fn transmit(
+        &mut self,
+        link: usize,
+        objects: &mut Objects,
+        interrupts: &mut dyn VirtualInterrupts,
+    ) {
+        let link = &mut self.links[link];
+        link.transmitter.run(objects.queue(link.answers), self.behaviour.in_order, interrupts);
+    }
+
     fn link_of(&self, vm: VmIndex) -> Option<usize> {
         self.links.iter().position(|link| link.vm == vm)
-    }
-}
-
-impl Link {
-    fn transmit(&mut self, objects: &mut Objects, interrupts: &mut dyn VirtualInterrupts) {
-        self.transmitter.run(objects.queue(self.answers), interrupts);
     }
 }
 

@@ -39,6 +39,10 @@ pub struct Vm {
     pub owner: u16,
     /// Image name.
     pub name: String,
+    /// URI, if it has one.
+    pub uri: Option<String>,
+    /// GUID, all zeros if it has none.
+    pub guid: [u8; 16],
     /// Run state.
     pub state: VmState,
     /// vCPUs; the affinity level 0 number is the index.

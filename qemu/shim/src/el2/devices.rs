@@ -3,6 +3,7 @@
 use super::{clock::Clock, gic, memory::CurrentRegime, uart::SerialLine};
 use billy_shim::{
     machine::Machine,
+    machine_file::VmConfig,
     seam::{self, Virq, VirtualInterrupts, World},
     vgic::{Config, Vgic},
     vm::VmIndex,
@@ -51,11 +52,20 @@ fn report(result: Result<(), billy_shim::vgic::VgicError>) {
 
 impl Devices {
     /// Brings the hardware up.
-    pub fn new(vcpus: usize) -> Self {
+    pub fn new(vm: &VmConfig) -> Self {
         gic::init();
         let list_registers = gic::list_register_count();
+        let config = match vm.gic {
+            None => Config::gunyah(usize::from(vm.vcpus), list_registers),
+            Some(frames) => Config {
+                vcpus: usize::from(frames.count),
+                list_registers,
+                gicd_base: frames.distributor,
+                gicr_base: frames.redistributors,
+            },
+        };
         Self {
-            vgic: Vgic::new(Config::gunyah(vcpus, list_registers)),
+            vgic: Vgic::new(config),
             serial: SerialLine::new(),
             clock: Clock::new(),
             list: [0; 16],

@@ -64,7 +64,7 @@ impl Run {
             .map_err(|_| StartError::Memory { base: ram.ipa, size: ram.size })?;
         confine_guest();
         space.activate();
-        let devices = Devices::new(usize::from(config.vcpus));
+        let devices = Devices::new(config);
         let vcpu = Vcpu::new(config.entry, config.tree);
         let config = config.clone();
         let mut run = Self { machine, config, ram, _space: space, devices, vcpu };
@@ -75,7 +75,7 @@ impl Run {
     /// Puts the VM into its state at start.
     fn load(&mut self) -> Result<(), StartError> {
         // SAFETY: the VM does not run.
-        unsafe { self.ram.fill(&self.config.loads)? };
+        unsafe { self.ram.load(&self.config.loads)? };
         self.vcpu = Vcpu::new(self.config.entry, self.config.tree);
         self.vcpu.reset_system_registers();
         self.devices.reset();
@@ -210,19 +210,30 @@ impl Run {
     }
 
     fn mmio(&mut self, access: Access) {
-        let Access { ipa, size, register, write, .. } = access;
-        let vgic = &mut self.devices.vgic;
-        let done = if write {
-            vgic.mmio_write(ipa, size, self.vcpu.operand(register))
-        } else {
-            vgic.mmio_read(ipa, size).map(|value| {
-                self.vcpu.set_operand(register, access.extend(value));
-            })
-        };
-        match done {
-            Some(()) => self.vcpu.skip_instruction(),
+        let Access { ipa, register, write, .. } = access;
+        let stored = write.then(|| self.vcpu.operand(register));
+        match self.emulate(&access, stored) {
+            Some(_) if write => self.vcpu.skip_instruction(),
+            Some(loaded) => {
+                self.vcpu.set_operand(register, access.extend(loaded));
+                self.vcpu.skip_instruction();
+            }
             None => self.abort(DATA_EXTERNAL_ABORT | if write { WRITE } else { 0 }, ipa),
         }
+    }
+
+    /// Carries out an access to a device; `None` if there is none.
+    fn emulate(&mut self, access: &Access, stored: Option<u64>) -> Option<u64> {
+        let Access { ipa, size, .. } = *access;
+        let vgic = &mut self.devices.vgic;
+        if vgic.frame(ipa).is_some() {
+            return match stored {
+                Some(value) => vgic.mmio_write(ipa, size, value).map(|()| 0),
+                None => vgic.mmio_read(ipa, size),
+            };
+        }
+        let machine = &mut self.machine;
+        self.devices.with_world(|world| machine.mmio(CALLER, ipa, stored, world))
     }
 
     fn system_register(&mut self, access: SystemRegisterAccess) {
@@ -251,6 +262,8 @@ impl Run {
             AfterEnd::Finished(outcome) => Ok(Some(self.report(outcome))),
             AfterEnd::Restart => {
                 self.machine.restart(vm);
+                // SAFETY: the VM does not run.
+                unsafe { self.ram.clear() };
                 self.load()?;
                 Ok(None)
             }

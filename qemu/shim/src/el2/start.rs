@@ -11,8 +11,8 @@ use thiserror::Error;
 
 /// Where the host stages files: machine file, trees, images.
 const STAGING: Range<u64> = 0x4200_0000..0x4800_0000;
-/// Memory that is given to VMs; the rest of the machine's 512 MiB.
-const GUEST_MEMORY: Range<u64> = 0x4800_0000..0x6000_0000;
+/// Memory that is given to VMs; the host gives the machine as much of it as its VM needs.
+const GUEST_MEMORY: Range<u64> = 0x4800_0000..0xc800_0000;
 
 /// Why a machine cannot be started.
 #[derive(Debug, Error)]
@@ -119,16 +119,25 @@ impl GuestRam {
         Ok(Self { ipa, physical: GUEST_MEMORY.start, size })
     }
 
-    /// Clears the memory and copies in what the VM starts with.
+    /// Clears the memory, as it was when the machine was switched on.
     ///
     /// # Safety
     ///
     /// The VM does not run, and nothing refers to its memory.
-    pub unsafe fn fill(&self, loads: &[Load]) -> Result<(), StartError> {
+    pub unsafe fn clear(&self) {
         // SAFETY: guest memory is RAM that only the VM uses, by the caller's promise not now.
+        unsafe { core::ptr::write_bytes(self.physical as *mut u8, 0, self.size as usize) };
+    }
+
+    /// Copies in what the VM starts with.
+    ///
+    /// # Safety
+    ///
+    /// The VM does not run, and nothing refers to its memory.
+    pub unsafe fn load(&self, loads: &[Load]) -> Result<(), StartError> {
+        // SAFETY: as for clearing.
         let memory =
             unsafe { slice::from_raw_parts_mut(self.physical as *mut u8, self.size as usize) };
-        memory.fill(0);
         for load in loads {
             let source = staged(&load.what, load.from, load.length)?;
             let place = load.to.checked_sub(self.ipa).and_then(|offset| {

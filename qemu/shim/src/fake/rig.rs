@@ -111,6 +111,12 @@ impl Rig {
         registers[..N].try_into().unwrap()
     }
 
+    /// A load, or a store of `stored`, that the guest makes.
+    pub fn mmio(&mut self, ipa: u64, stored: Option<u64>) -> Option<u64> {
+        let (machine, mut world) = self.world();
+        machine.mmio(CALLER, ipa, stored, &mut world)
+    }
+
     pub fn pump(&mut self) -> Option<Event> {
         let (machine, mut world) = self.world();
         machine.pump(&mut world)

@@ -7,17 +7,19 @@ use alloc::vec::Vec;
 use gunyah_abi::rm::payload::HypResource;
 use gunyah_abi::rm::{MAX_PACKET_SIZE, ResourceType, VmState};
 
-use super::Machine;
-use crate::machine_file::{MachineFile, QueuePair, VmConfig};
+use super::{Machine, frames};
+use crate::fault::{HypercallFaults, InterruptFaults};
+use crate::machine_file::{MachineFile, QueuePair, UartConfig, VmConfig};
 use crate::object::capability::{CapabilityTable, Object, Rights};
 use crate::object::doorbell::Doorbell;
 use crate::object::message_queue::MessageQueue;
-use crate::object::{Objects, QueueIndex};
+use crate::object::{DoorbellIndex, Objects, QueueIndex};
 use crate::peer::Peer;
 use crate::peer::script::{Script, ScriptError};
 use crate::random::Random;
 use crate::rm::{LinkConfig, ResourceManager};
 use crate::seam::Virq;
+use crate::uart::{Signal, Uart};
 use crate::vm::{Vcpu, Vm, VmIndex};
 
 /// Largest number of vCPUs in a VM.
@@ -59,6 +61,20 @@ pub enum MachineError {
         /// The INTID.
         intid: u32,
     },
+    /// The frames of the interrupt controller are where none can be.
+    #[error(
+        "VM {vm}: no interrupt controller can have its distributor at {distributor:#x} and {count} redistributors at {redistributors:#x}"
+    )]
+    Gic {
+        /// The VM's name.
+        vm: String,
+        /// IPA of the distributor.
+        distributor: u64,
+        /// IPA of the first redistributor.
+        redistributors: u64,
+        /// How many redistributors.
+        count: u16,
+    },
     /// The sizes of a queue are out of range.
     #[error("VM {vm}: a queue of {depth} messages of {size} bytes")]
     Queue {
@@ -68,6 +84,16 @@ pub enum MachineError {
         depth: u16,
         /// Bytes of the longest message.
         size: u16,
+    },
+    /// A UART lies over another one.
+    #[error(
+        "VM {vm}: the UART at {base:#x} is empty, or overlaps another one or the end of memory"
+    )]
+    Uart {
+        /// The VM's name.
+        vm: String,
+        /// Its base.
+        base: u64,
     },
     /// The peer's script makes no sense.
     #[error(transparent)]
@@ -84,11 +110,14 @@ impl Machine {
         let mut machine = Self {
             vms: Vec::new(),
             objects: Objects::default(),
-            rm: ResourceManager::default(),
+            rm: ResourceManager::new(file.options.rm.clone()),
             peers: Vec::new(),
+            uarts: Vec::new(),
             options: file.options.clone(),
             trace_flags: 0,
             random: Random::new(file.options.seed),
+            interrupt_faults: InterruptFaults::default(),
+            hypercall_faults: HypercallFaults::default(),
         };
         let mut vmids = BTreeSet::new();
         for config in &file.vms {
@@ -108,6 +137,7 @@ impl Machine {
         if !(1..=MAX_VCPUS).contains(&config.vcpus) {
             return Err(MachineError::Vcpus { vm: config.name.clone(), vcpus: config.vcpus });
         }
+        frames::check(config)?;
         let vm = VmIndex(self.vms.len());
         let script = Script::parse(config.script.iter().map(String::as_str))?;
         let mut builder = Builder {
@@ -116,6 +146,7 @@ impl Machine {
             objects: &mut self.objects,
             capabilities: CapabilityTable::default(),
             intids: BTreeSet::new(),
+            doorbells: Vec::new(),
         };
         let mut peer = Peer::new(vm, script, owned_by_peer);
         let mut resources = Vec::new();
@@ -124,6 +155,7 @@ impl Machine {
         for bell in &config.doorbells {
             let doorbell = Doorbell::new(Some(builder.virq(bell.intid)?));
             let doorbell = builder.objects.add_doorbell(doorbell);
+            builder.doorbells.push((bell.intid, doorbell));
             builder.grant(bell.cap, Object::Doorbell(doorbell), Rights::RECEIVE)?;
             peer.add_doorbell(bell.label, doorbell);
             let kind = ResourceType::Doorbell;
@@ -153,6 +185,19 @@ impl Machine {
                 resources.push(resource(kind, pair.peer, pair.label, *cap, Some(virq)));
             }
         }
+        for (index, uart) in config.uarts.iter().enumerate() {
+            let end = |uart: &UartConfig| uart.base.checked_add(uart.size);
+            let overlaps =
+                |other: &UartConfig| end(other) > Some(uart.base) && end(uart) > Some(other.base);
+            if uart.size == 0
+                || end(uart).is_none()
+                || config.uarts.iter().take(index).any(overlaps)
+            {
+                return Err(MachineError::Uart { vm: config.name.clone(), base: uart.base });
+            }
+            let signal = uart.intid.map(|intid| builder.signal(intid)).transpose()?;
+            self.uarts.push(Uart::new(vm, *uart, signal.unwrap_or(Signal::None)));
+        }
         let capabilities = builder.capabilities;
         if let Some((requests, answers)) = rm_queues {
             self.rm.attach(LinkConfig {
@@ -167,6 +212,8 @@ impl Machine {
             vmid: config.vmid,
             owner: config.owner,
             name: config.name.clone(),
+            uri: config.uri.clone(),
+            guid: config.guid,
             state: VmState::Running,
             vcpus: (0..usize::from(config.vcpus)).map(Vcpu::at_start).collect(),
             capabilities,
@@ -202,6 +249,8 @@ struct Builder<'a> {
     objects: &'a mut Objects,
     capabilities: CapabilityTable,
     intids: BTreeSet<u32>,
+    /// The doorbells that the VM receives, with their INTIDs.
+    doorbells: Vec<(u32, DoorbellIndex)>,
 }
 
 impl Builder<'_> {
@@ -217,6 +266,15 @@ impl Builder<'_> {
             return Ok(Virq { vm: self.vm, intid });
         }
         Err(MachineError::Intid { vm: self.name.into(), intid })
+    }
+
+    /// What a device with this INTID does to interrupt: rings the doorbell that has it, or drives the line.
+    fn signal(&mut self, intid: u32) -> Result<Signal, MachineError> {
+        let bell = self.doorbells.iter().find(|(taken, _)| *taken == intid);
+        match bell {
+            Some((_, doorbell)) => Ok(Signal::Doorbell(*doorbell)),
+            None => self.virq(intid).map(Signal::Line),
+        }
     }
 
     /// The queues of a pair: from the VM, to the VM.

@@ -6,9 +6,10 @@ use alloc::vec::Vec;
 
 use super::words::{self, WordError};
 use super::{
-    DoorbellSource, LabelledQueuePair, Load, MachineFile, Options, QueuePair, ReceivedDoorbell,
-    VmConfig,
+    DoorbellSource, GicFrames, LabelledQueuePair, Load, MachineFile, Options, QueuePair,
+    ReceivedDoorbell, UartConfig, UartKind, VmConfig,
 };
+use crate::rm::Behaviour;
 
 /// A line of a machine file that makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +58,9 @@ pub enum Problem {
     /// A second `rm` line for a VM.
     #[error("the VM already has a Resource Manager")]
     SecondResourceManager,
+    /// A second `gic` line for a VM.
+    #[error("the VM already has an interrupt controller")]
+    SecondGic,
 }
 
 /// The keys and values of a line, taken out one by one.
@@ -169,6 +173,16 @@ fn parse_line(file: &mut MachineFile, line: &str) -> Result<(), Problem> {
             };
             vm(file, kind)?.loads.push(load);
         }
+        "gic" => {
+            let frames = GicFrames {
+                distributor: fields.number("distributor")?,
+                redistributors: fields.number("redistributors")?,
+                count: fields.number("count")?,
+            };
+            if vm(file, kind)?.gic.replace(frames).is_some() {
+                return Err(Problem::SecondGic);
+            }
+        }
         "rm" => {
             let queues = queue_pair(&mut fields)?;
             if vm(file, kind)?.resource_manager.replace(queues).is_some() {
@@ -201,6 +215,10 @@ fn parse_line(file: &mut MachineFile, line: &str) -> Result<(), Problem> {
             };
             vm(file, kind)?.sources.push(source);
         }
+        "uart" => {
+            let uart = uart(&mut fields)?;
+            vm(file, kind)?.uarts.push(uart);
+        }
         _ => return Err(Problem::UnknownKind(kind.to_owned())),
     }
     fields.finish()
@@ -228,7 +246,29 @@ fn options(fields: &mut Fields) -> Result<Options, Problem> {
         identify: fields
             .optional("identify", "four numbers with commas between", identify)?
             .unwrap_or(default.identify),
+        rm: behaviour(fields)?,
     })
+}
+
+fn behaviour(fields: &mut Fields) -> Result<Behaviour, Problem> {
+    let default = Behaviour::default();
+    Ok(Behaviour {
+        notifications: fields.number_or("rm-notifications")?.unwrap_or(default.notifications),
+        memory: fields.number_or("rm-memory")?.unwrap_or(default.memory),
+        silent_without_memory: fields.flag("rm-silent-without-memory")?,
+        longest_write: fields.number_or("rm-longest-write")?.unwrap_or(default.longest_write),
+        replies: fields.number_or("rm-replies")?.unwrap_or(default.replies),
+        in_order: fields.flag("rm-in-order")?,
+    })
+}
+
+/// 32 hexadecimal digits, with hyphens where they help to read.
+fn guid(text: &str) -> Option<[u8; 16]> {
+    let digits: String = text.chars().filter(|character| *character != '-').collect();
+    match u128::from_str_radix(&digits, 16) {
+        Ok(number) if digits.len() == 32 => Some(number.to_be_bytes()),
+        _ => None,
+    }
 }
 
 fn vm_config(fields: &mut Fields) -> Result<VmConfig, Problem> {
@@ -236,12 +276,32 @@ fn vm_config(fields: &mut Fields) -> Result<VmConfig, Problem> {
         vmid: fields.number("vmid")?,
         owner: fields.number("owner")?,
         name: fields.text("name")?,
+        uri: fields.optional("uri", "a text", |text| Some(text.to_owned()))?,
+        guid: fields.optional("guid", "a GUID", guid)?.unwrap_or_default(),
         ram_base: fields.number("ram-base")?,
         ram_size: fields.number("ram-size")?,
         vcpus: fields.number_or("vcpus")?.unwrap_or(1),
         entry: fields.number("entry")?,
         tree: fields.number("tree")?,
         ..VmConfig::default()
+    })
+}
+
+fn uart(fields: &mut Fields) -> Result<UartConfig, Problem> {
+    let kind = |text: &str| match text {
+        "ns16550a" => Some(UartKind::Ns16550a),
+        "pl011" => Some(UartKind::Pl011),
+        _ => None,
+    };
+    let shift = |text: &str| words::number(text)?.try_into().ok().filter(|shift| *shift <= 3);
+    Ok(UartConfig {
+        kind: fields
+            .optional("kind", "`ns16550a` or `pl011`", kind)?
+            .ok_or(Problem::Missing("kind"))?,
+        base: fields.number("base")?,
+        size: fields.number("size")?,
+        shift: fields.optional("shift", "a number up to 3", shift)?.unwrap_or_default(),
+        intid: fields.number_or("intid")?,
     })
 }
 

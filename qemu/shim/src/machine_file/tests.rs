@@ -50,18 +50,36 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn uart()(
+        pl011 in any::<bool>(),
+        place in any::<(u64, u64)>(),
+        shift in 0..4_u32,
+        intid in option::of(any::<u32>()),
+    ) -> UartConfig {
+        let kind = if pl011 { UartKind::Pl011 } else { UartKind::Ns16550a };
+        UartConfig { kind, base: place.0, size: place.1, shift, intid }
+    }
+}
+
+prop_compose! {
     fn vm()(
         objects in objects(),
         ids in any::<(u16, u16, u16)>(),
         addresses in any::<(u64, u64, u64, u64)>(),
         name in any::<String>(),
+        uri in option::of(any::<String>()),
+        guid in any::<[u8; 16]>(),
         loads in vec(any::<(String, u64, u64, u64)>(), 0..3),
+        uarts in vec(uart(), 0..3),
+        gic in option::of(any::<(u64, u64, u16)>()),
     ) -> VmConfig {
         VmConfig {
             vmid: ids.0,
             owner: ids.1,
             vcpus: ids.2,
             name,
+            uri,
+            guid,
             ram_base: addresses.0,
             ram_size: addresses.1,
             entry: addresses.2,
@@ -70,8 +88,31 @@ prop_compose! {
                 .into_iter()
                 .map(|(what, from, length, to)| Load { what, from, length, to })
                 .collect(),
+            uarts,
+            gic: gic.map(|(distributor, redistributors, count)| GicFrames {
+                distributor,
+                redistributors,
+                count,
+            }),
             script: alloc::vec!["type \"a  b\\n\"".into(), "ring 7 1".into()],
             ..objects
+        }
+    }
+}
+
+prop_compose! {
+    fn behaviour()(
+        (notifications, longest_write, replies) in any::<(u16, u16, u16)>(),
+        memory in any::<u32>(),
+        (silent_without_memory, in_order) in any::<(bool, bool)>(),
+    ) -> Behaviour {
+        Behaviour {
+            notifications,
+            memory,
+            silent_without_memory,
+            longest_write,
+            replies,
+            in_order,
         }
     }
 }
@@ -82,6 +123,7 @@ prop_compose! {
         flags in any::<[bool; 4]>(),
         seed in any::<u64>(),
         identify in any::<[u64; 4]>(),
+        rm in behaviour(),
     ) -> MachineFile {
         MachineFile {
             options: Options {
@@ -92,6 +134,7 @@ prop_compose! {
                 log: log::LevelFilter::Debug,
                 seed,
                 identify,
+                rm,
             },
             vms,
         }
@@ -132,10 +175,15 @@ fn errors_name_line_and_key() {
         ("doorbell label=7 label=8 peer=3 cap=2 intid=1", "key `label` is given twice"),
         ("bell label=7", "unknown kind `bell`"),
         ("load what=\"image", "a quote is not closed"),
+        ("uart base=0 size=8", "key `kind` is missing"),
+        ("uart kind=8250 base=0 size=8", "key `kind`: `8250` is not `ns16550a` or `pl011`"),
+        ("uart kind=pl011 base=0 size=8 shift=4", "key `shift`: `4` is not a number up to 3"),
         (
             "options identify=1,2,3",
             "key `identify`: `1,2,3` is not four numbers with commas between",
         ),
+        ("options rm-replies=no", "key `rm-replies`: `no` is not a number that fits"),
+        ("vm vmid=1 owner=3 name=x guid=12", "key `guid`: `12` is not a GUID"),
         ("options no-reboot=1", "key `no-reboot`: `1` is not expected: the key stands alone"),
     ] {
         let error = MachineFile::parse(&alloc::format!("{SMALLEST}# a comment\n{line}\n"));

@@ -3,7 +3,8 @@
 use core::fmt::{self, Display, Formatter};
 
 use super::words::Quoted;
-use super::{MachineFile, Options, QueuePair, VmConfig};
+use super::{MachineFile, Options, QueuePair, UartKind, VmConfig};
+use crate::rm::Behaviour;
 
 impl Display for MachineFile {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -28,6 +29,30 @@ impl Display for Options {
                 f.write_str(key)?;
             }
         }
+        self.rm.fmt(f)
+    }
+}
+
+/// Writes what differs from the default.
+impl Display for Behaviour {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let default = Self::default();
+        for (key, value, default) in [
+            ("rm-notifications", self.notifications.into(), default.notifications.into()),
+            ("rm-memory", self.memory, default.memory),
+            ("rm-longest-write", self.longest_write.into(), default.longest_write.into()),
+            ("rm-replies", self.replies.into(), default.replies.into()),
+        ] {
+            if value != default {
+                write!(f, " {key}={value}")?;
+            }
+        }
+        for (set, key) in [
+            (self.silent_without_memory, " rm-silent-without-memory"),
+            (self.in_order, " rm-in-order"),
+        ] {
+            f.write_str(if set { key } else { "" })?;
+        }
         Ok(())
     }
 }
@@ -44,10 +69,20 @@ impl Display for VmConfig {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "vm vmid={:#x} owner={:#x}", self.vmid, self.owner)?;
         write!(f, " name={}", Quoted(&self.name))?;
+        if let Some(uri) = &self.uri {
+            write!(f, " uri={}", Quoted(uri))?;
+        }
+        if self.guid != [0; 16] {
+            write!(f, " guid={:032x}", u128::from_be_bytes(self.guid))?;
+        }
         write!(f, " ram-base={:#x}", self.ram_base)?;
         write!(f, " ram-size={:#x}", self.ram_size)?;
         write!(f, " vcpus={}", self.vcpus)?;
         writeln!(f, " entry={:#x} tree={:#x}", self.entry, self.tree)?;
+        if let Some(gic) = &self.gic {
+            write!(f, "gic distributor={:#x}", gic.distributor)?;
+            writeln!(f, " redistributors={:#x} count={}", gic.redistributors, gic.count)?;
+        }
         for load in &self.loads {
             write!(f, "load what={}", Quoted(&load.what))?;
             write!(f, " from={:#x} length={:#x}", load.from, load.length)?;
@@ -68,6 +103,18 @@ impl Display for VmConfig {
             write!(f, "doorbell-source label={:#x}", source.label)?;
             write!(f, " peer={:#x} cap={:#x}", source.peer, source.cap)?;
             f.write_str(if source.can_clear { " can-clear\n" } else { "\n" })?;
+        }
+        for uart in &self.uarts {
+            let kind = match uart.kind {
+                UartKind::Ns16550a => "ns16550a",
+                UartKind::Pl011 => "pl011",
+            };
+            write!(f, "uart kind={kind} base={:#x} size={:#x}", uart.base, uart.size)?;
+            write!(f, " shift={}", uart.shift)?;
+            match uart.intid {
+                Some(intid) => writeln!(f, " intid={intid}")?,
+                None => f.write_str("\n")?,
+            }
         }
         self.script.iter().try_for_each(|line| writeln!(f, "script {line}"))
     }

@@ -44,6 +44,8 @@ pub struct MessageQueue {
     pub tx_virq: Option<Virq>,
     /// The receiver's interrupt: the queue stopped being empty.
     pub rx_virq: Option<Virq>,
+    /// No message fits any receiver's buffer: what a script makes of a queue to break it.
+    pub broken: bool,
     storage: Vec<u8>,
     sizes: Vec<u16>,
     depth: u16,
@@ -65,6 +67,7 @@ impl MessageQueue {
         Some(Self {
             tx_virq: None,
             rx_virq: None,
+            broken: false,
             storage: vec![0; usize::from(depth) * usize::from(max_size)],
             sizes: vec![0; usize::from(depth)],
             depth,
@@ -167,7 +170,7 @@ impl MessageQueue {
             return Err(QueueError::Empty);
         }
         let size = self.sizes[usize::from(self.head)];
-        if room < u64::from(size) {
+        if room < u64::from(size) || self.broken {
             return Err(QueueError::BufferTooSmall);
         }
         let head = self.head;

@@ -22,7 +22,7 @@ impl Peer {
             log::debug!("peer: doorbell {} rung with {flags:#x}", bells.label);
             if let Some(index) = bells.rung_by_peer.filter(|_| !self.silent) {
                 let doorbell = surroundings.objects.doorbell(index);
-                doorbell.send(flags, surroundings.interrupts);
+                doorbell.send(flags, &mut surroundings.interrupts);
             }
         }
     }
@@ -34,7 +34,7 @@ impl Peer {
                 let queues = &self.queues[index];
                 let (label, queue) = (queues.label, queues.from_guest);
                 let queue = surroundings.objects.queue(queue);
-                let Some(message) = queue.receive_bytes(surroundings.interrupts) else {
+                let Some(message) = queue.receive_bytes(&mut surroundings.interrupts) else {
                     break;
                 };
                 if !self.silent && !message.starts_with(ANSWER_PREFIX) {
@@ -57,7 +57,7 @@ impl Peer {
             return false;
         }
         let length = answer.len().min(usize::from(queue.max_size()));
-        let sent = queue.send_bytes(&answer[..length], surroundings.interrupts);
+        let sent = queue.send_bytes(&answer[..length], &mut surroundings.interrupts);
         log::trace!("peer: answer of {length} bytes: {sent:?}");
         queues.unsent_answer = None;
         true

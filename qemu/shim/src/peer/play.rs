@@ -6,7 +6,8 @@ use alloc::string::{String, ToString};
 use gunyah_abi::rm::RmError;
 
 use super::script::{Condition, ExitKind, Script, Step, Verb};
-use super::{Peer, Surroundings, Verdict};
+use super::{Peer, Surroundings, Verdict, misbehave};
+use crate::uart::Uart;
 use crate::vm::VmEnd;
 
 /// Bytes of the guest's output that a failure shows.
@@ -30,13 +31,13 @@ pub(super) struct Player {
     script: Script,
     next: usize,
     /// How much of the step is done: rings, messages, bytes.
-    done: u64,
+    pub(super) done: u64,
     /// When the step began, in nanoseconds.
     began: Option<u64>,
 }
 
 /// How far a step came.
-enum Progress {
+pub(super) enum Progress {
     Done,
     Blocked,
     Failed(String),
@@ -157,6 +158,7 @@ fn attempt(
         }
         Verb::Open(open) => refused(surroundings.rm.owner_open(peer.vm, *open)),
         Verb::NeverOpen => Progress::Done,
+        Verb::Misbehave(mischief) => misbehave::misbehave(peer, mischief, surroundings),
         Verb::Log(text) => {
             log::info!("peer: {text}");
             Progress::Done
@@ -166,7 +168,7 @@ fn attempt(
     }
 }
 
-fn refused(result: Result<(), RmError>) -> Progress {
+pub(super) fn refused(result: Result<(), RmError>) -> Progress {
     match result {
         Ok(()) => Progress::Done,
         Err(error) => Progress::Failed(format!("RM refused: {error}")),
@@ -185,7 +187,10 @@ fn holds(
 ) -> Progress {
     done_if(match condition {
         Condition::Console(text) => peer.transcript.consume(text.as_bytes()),
-        Condition::Open => surroundings.rm.is_console_open(peer.vm),
+        Condition::Open => {
+            let ready = |uart: &Uart| uart.vm() == peer.vm && uart.room() > 0;
+            surroundings.rm.is_console_open(peer.vm) || surroundings.uarts.iter().any(ready)
+        }
         Condition::Bells(count) => consume(&mut peer.bells_heard, *count),
         Condition::Messages(count) => consume(&mut peer.messages_heard, *count),
         Condition::Message { label, text, count } => {
@@ -256,7 +261,7 @@ fn ring(
         if one_by_one && doorbell.flags() & flags != 0 {
             return Progress::Blocked;
         }
-        doorbell.send(flags, surroundings.interrupts);
+        doorbell.send(flags, &mut surroundings.interrupts);
         peer.player.done += 1;
         // Flags of 0 leave no trace of being received: one ring a turn.
         if one_by_one && flags == 0 && peer.player.done < count {
@@ -282,7 +287,7 @@ fn send(
             return Progress::Blocked;
         }
         let message = numbered(text, peer.player.done + 1);
-        if queue.send_bytes(message.as_bytes(), surroundings.interrupts).is_err() {
+        if queue.send_bytes(message.as_bytes(), &mut surroundings.interrupts).is_err() {
             let size = queue.max_size();
             return Progress::Failed(format!("the queue takes messages of 1 to {size} bytes"));
         }

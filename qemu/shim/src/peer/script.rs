@@ -7,12 +7,19 @@
 //! | `ring LABEL FLAGS [COUNT]` | rings, each time after the guest received the time before |
 //! | `burst LABEL FLAGS COUNT` | rings without waiting |
 //! | `send LABEL TEXT [COUNT]` | sends messages as the queue has room |
-//! | `type TEXT` | types on the guest's console, as fast as the guest keeps up |
+//! | `type TEXT` | types on the guest's console, or on its UART, as fast as the guest keeps up |
 //! | `flood BYTES [CHUNK]` | writes to the guest's console as fast as RM takes it |
 //! | `silent on`, `silent off` | stops or begins again to answer doorbells and messages |
 //! | `open`, `close` | opens or closes the guest's console as its owner |
 //! | `late-open` | as `open`, and the console is not open from the start |
 //! | `never-open` | the console is not open from the start |
+//! | `rm MESSAGE FAULT [COUNT]` | has the next messages of that id go wrong |
+//! | `packet BYTES` | sends these bytes, in hexadecimal, as if RM sent them |
+//! | `notify MESSAGE [TEXT]` | has RM send a notification |
+//! | `broken LABEL on`, `broken LABEL off` | has the guest receive messages of size 0 from that queue; `rm` is RM's |
+//! | `irq INTID lose [COUNT]` | has the interrupt not come; or `double`: come twice; or `raise`: come without a cause |
+//! | `hypercall NAME CODE [COUNT]` | has the next calls answer an error; `every` is a count too |
+//! | `hypercall NAME off` | has the call work again |
 //! | `log TEXT` | writes to the shim's log |
 //! | `fail TEXT` | fails the run |
 //! | `stop` | ends the run well, whatever the guest does |
@@ -20,14 +27,23 @@
 //! | condition | holds when |
 //! |---|---|
 //! | `console TEXT` | the guest printed it, after what the last such step found |
-//! | `open` | the guest has opened its console |
+//! | `open` | the guest has opened its console, or is ready to receive on a UART |
 //! | `bells N` | the guest rang N times more than such steps have counted |
 //! | `messages N` | the guest sent N messages more than such steps have counted |
 //! | `message LABEL TEXT [COUNT]` | the guest sent these, with nothing else between on that queue; another message fails the run |
 //! | `exit KIND [CODE]` | the guest ended: `off`, `reset`, `reset2` (CODE is the type) or `vm-exit` |
 //! | `ms N` | N milliseconds passed |
 //!
-//! Numbers are decimal or `0x…`. Texts with blanks are quoted, with the escapes `\n \r \t \e \" \\ \xNN`. In `send` and
+//! | fault | what goes wrong |
+//! |---|---|
+//! | `refuse CODE`, `drop` | the request is refused; or dropped without a reply; nothing is done |
+//! | `lose`, `twice` | the reply or notification is not sent; or sent twice |
+//! | `cut N`, `pad N` | the first packet has only N bytes; the last one N more |
+//! | `reverse`, `skip N`, `repeat N` | the packets come in the opposite order; packet N, from 0, is missing; or comes twice |
+//! | `announce N`, `version N` | the packets' headers announce N fragments; begin with another byte |
+//! | `sequence N`, `id MESSAGE` | the sequence number is N higher; the message id another one |
+//!
+//! Messages and hypercalls go by name (`CONSOLE_CHARS`, `msgqueue_send`) or number. Numbers are decimal or `0x…`. Texts with blanks are quoted, with the escapes `\n \r \t \e \" \\ \xNN`. In `send` and
 //! `message`, `{n}` stands for the number of the message, from 1. A script that is not finished when the run ends is a
 //! failure; it goes on when the guest is reset.
 
@@ -36,6 +52,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::machine_file::words::{self, WordError};
+
+mod fault;
+
+pub(super) use fault::Mischief;
 
 /// Milliseconds that `expect` waits unless told otherwise.
 const EXPECT_MS: u64 = 10_000;
@@ -68,6 +88,7 @@ pub(super) enum Verb {
     Silent(bool),
     Open(bool),
     NeverOpen,
+    Misbehave(Mischief),
     Log(String),
     Fail(String),
     Stop,
@@ -188,6 +209,15 @@ impl Words {
         }
     }
 
+    fn switch(&mut self) -> Result<bool, Problem> {
+        let word = self.text("`on` or `off`")?;
+        match word.as_str() {
+            "on" => Ok(true),
+            "off" => Ok(false),
+            _ => Err(Problem::Word { word, wanted: "`on` or `off`" }),
+        }
+    }
+
     fn finish(mut self) -> Result<(), Problem> {
         self.0.next().map_or(Ok(()), |word| Err(Problem::TooMuch(word)))
     }
@@ -240,23 +270,17 @@ fn verb(line: &str) -> Result<Verb, Problem> {
                 Some(word) => bounded(word)?.max(1) as usize,
             },
         },
-        "silent" => {
-            let word = words.text("`on` or `off`")?;
-            match word.as_str() {
-                "on" => Verb::Silent(true),
-                "off" => Verb::Silent(false),
-                _ => {
-                    return Err(Problem::Word { word, wanted: "`on` or `off`" });
-                }
-            }
-        }
+        "silent" => Verb::Silent(words.switch()?),
         "open" | "late-open" => Verb::Open(true),
         "close" => Verb::Open(false),
         "never-open" => Verb::NeverOpen,
         "log" => Verb::Log(words.text("text")?),
         "fail" => Verb::Fail(words.text("text")?),
         "stop" => Verb::Stop,
-        _ => return Err(Problem::Unknown(first)),
+        _ => match fault::mischief(&first, &mut words)? {
+            Some(mischief) => Verb::Misbehave(mischief),
+            None => return Err(Problem::Unknown(first)),
+        },
     };
     words.finish()?;
     Ok(verb)

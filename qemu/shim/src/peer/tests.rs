@@ -7,6 +7,8 @@ use crate::machine_file::MachineFile;
 use crate::peer::script::{Script, ScriptError};
 use crate::vm::{VmEnd, VmIndex};
 
+mod faults;
+
 const ALL: u64 = u64::MAX;
 
 fn failure(rig: &mut Rig) -> String {

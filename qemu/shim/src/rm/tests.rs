@@ -9,6 +9,9 @@ use crate::fake::rig::{Rig, config};
 use crate::machine::{AfterEnd, Event, Outcome};
 use crate::machine_file::MachineFile;
 
+mod behaviour;
+mod information;
+
 const VM: VmIndex = VmIndex(0);
 const WRITE: u32 = 0x5600_0083;
 
