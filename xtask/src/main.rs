@@ -15,9 +15,11 @@ mod qemu;
 mod run;
 mod scenarios;
 mod setup;
+mod symbolize;
 mod symbols;
 mod terminal;
 mod test;
+mod unseen;
 
 /// Billy boots as a virtual machine of the Gunyah hypervisor. This tool builds it and runs it
 /// under QEMU, on an emulation of Gunyah's guest interface.
@@ -52,6 +54,8 @@ enum Command {
     ///
     /// Ends with one line, `N passed, N failed`, and a status other than 0 if anything failed.
     Test(test::Options),
+    /// Print a log that somebody sent, with functions and lines for its code addresses
+    Symbolize(symbolize::Options),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
         Command::Build(options) => build::command(&options).map(|()| ExitCode::SUCCESS),
         Command::Run(options) => run::command(&options),
         Command::Test(options) => test::command(&options),
+        Command::Symbolize(options) => symbolize::command(&options),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

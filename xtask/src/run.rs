@@ -1,7 +1,7 @@
 //! `cargo xtask run`: Billy on this terminal.
 
 use std::fs;
-use std::io::{IsTerminal, Read, Write, stdin, stdout};
+use std::io::{IsTerminal, Read, Write, stderr, stdin, stdout};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -14,11 +14,13 @@ use clap::Args;
 use crate::qemu::{self, Outcome, Staged};
 use crate::symbols::{Annotator, Symbols};
 use crate::terminal::Raw;
-use crate::{build, host, setup};
+use crate::{build, host, setup, unseen};
 
 /// Ctrl-], the key that telnet and others use for leaving.
 const QUIT: u8 = 0x1d;
 const TIMED_OUT: u8 = 124;
+/// How much of the console is kept, at least, to tell what it did not show.
+const KEPT: usize = 1 << 20;
 
 /// What `cargo xtask run` takes.
 #[derive(Args)]
@@ -65,13 +67,23 @@ pub fn command(options: &Options) -> Result<ExitCode> {
         eprintln!("Starting QEMU. Every key goes to Billy; Ctrl-] quits.");
     }
     let limit = options.timeout.map(Duration::from_secs);
-    let left = attend(command, Annotator::new(symbols), limit)?;
+    let mut annotator = Annotator::new(symbols);
+    let mut console = Vec::new();
+    let left = attend(command, &mut annotator, &mut console, limit)?;
     match left {
         Left::Ended(status) => {
             let said = fs::read_to_string(&stderr_file).unwrap_or_default();
             let outcome = Outcome::of(status, &said)?;
             eprintln!("{outcome}");
             if outcome != Outcome::End {
+                let log = fs::read(staged.shim_log()).unwrap_or_default();
+                let log = String::from_utf8_lossy(&log);
+                let unseen = unseen::guest_lines(&log, &console);
+                if !unseen.is_empty() {
+                    eprintln!("What the guest logged besides:");
+                    stderr().write_all(&annotator.feed(unseen.as_bytes()))?;
+                }
+                eprintln!("{}", unseen::last_own_line(&log).unwrap_or_default());
                 eprintln!("The shim's log: {}", staged.shim_log().display());
             }
             Ok(ExitCode::from(outcome.code()))
@@ -95,8 +107,14 @@ enum Event {
     Quit,
 }
 
-/// Runs QEMU with this terminal, or these pipes, as its serial line.
-fn attend(mut command: Command, mut annotator: Annotator, limit: Option<Duration>) -> Result<Left> {
+/// Runs QEMU with this terminal, or these pipes, as its serial line. What came from the guest is
+/// left in `console`.
+fn attend(
+    mut command: Command,
+    annotator: &mut Annotator,
+    console: &mut Vec<u8>,
+    limit: Option<Duration>,
+) -> Result<Left> {
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("starting QEMU")?;
     let raw = Raw::enter();
@@ -108,7 +126,7 @@ fn attend(mut command: Command, mut annotator: Annotator, limit: Option<Duration
     if let Some(output) = child.stdout.take() {
         thread::spawn(move || forward_output(output, &sender));
     }
-    let left = show(&mut child, &events, &mut annotator, limit);
+    let left = show(&mut child, &events, annotator, console, limit);
     // Whatever happened, QEMU does not outlive this function.
     let _ = child.kill();
     let _ = child.wait();
@@ -121,6 +139,7 @@ fn show(
     child: &mut Child,
     events: &Receiver<Event>,
     annotator: &mut Annotator,
+    console: &mut Vec<u8>,
     limit: Option<Duration>,
 ) -> Result<Left> {
     let start = Instant::now();
@@ -132,6 +151,10 @@ fn show(
         };
         match event {
             Ok(Event::Output(bytes)) => {
+                console.extend_from_slice(&bytes);
+                if console.len() > 2 * KEPT {
+                    console.drain(..KEPT);
+                }
                 let mut stdout = stdout().lock();
                 stdout.write_all(&annotator.feed(&bytes))?;
                 stdout.flush()?;
