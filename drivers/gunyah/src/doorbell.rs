@@ -1,6 +1,6 @@
 //! Doorbells: the receiving end in its two interrupt modes, and the source.
 
-use crate::hypercalls::Hypercalls;
+use crate::hypercalls::{Hypercalls, again};
 use core::future::poll_fn;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use core::task::{Context, Poll};
@@ -151,7 +151,11 @@ impl<H: Hypercalls> Doorbell<H> {
         }
         let state = self.state.swap(QUIET, Ordering::AcqRel);
         if state != QUIET {
-            let received = self.receive()?;
+            // A doorbell that was not received from brings no further vIRQ.
+            let received = self.receive().inspect_err(|_| {
+                self.state.fetch_max(state, Ordering::AcqRel);
+                self.flags.fetch_or(taken, Ordering::AcqRel);
+            })?;
             if received != 0 {
                 self.counters.rings.fetch_add(1, Ordering::Relaxed);
                 // Keeps RUNG if a vIRQ came meanwhile.
@@ -165,8 +169,7 @@ impl<H: Hypercalls> Doorbell<H> {
     }
 
     fn receive(&self) -> Result<u64, DoorbellError> {
-        self.hypercalls
-            .doorbell_receive(self.capability, ALL_FLAGS)
+        again(|| self.hypercalls.doorbell_receive(self.capability, ALL_FLAGS))
             .map_err(self.failed(Hypercall::DoorbellReceive))
     }
 

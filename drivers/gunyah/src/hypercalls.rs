@@ -49,6 +49,30 @@ impl Threshold {
     }
 }
 
+/// How often a call is made that the hypervisor puts off.
+const ATTEMPTS: usize = 4;
+
+/// Makes a call, and makes it again if the hypervisor says that it may be (`RETRY`, `BUSY`).
+#[inline]
+pub(crate) fn again<R>(mut call: impl FnMut() -> Result<R, Error>) -> Result<R, Error> {
+    match call() {
+        Err(Error::Retry | Error::Busy) => insist(call),
+        result => result,
+    }
+}
+
+#[cold]
+fn insist<R>(mut call: impl FnMut() -> Result<R, Error>) -> Result<R, Error> {
+    let mut result = call();
+    for _ in 2..ATTEMPTS {
+        if !matches!(result, Err(Error::Retry | Error::Busy)) {
+            break;
+        }
+        result = call();
+    }
+    result
+}
+
 /// The hypercalls of a guest.
 ///
 /// Reserved arguments are filled in by the implementation. Every method may fail with the errors of capability lookup

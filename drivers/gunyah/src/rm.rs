@@ -23,4 +23,5 @@ pub use client::{ResourceManager, Timer};
 pub use console::{ConsoleInput, RmConsole};
 pub use crash::CrashChannel;
 pub use error::RequestError;
-pub use notification::{Notification, NotificationHandler};
+pub use notification::{Claim, Notification, NotificationHandler};
+pub use requests::{Resource, VmIdentity, VmStatus};

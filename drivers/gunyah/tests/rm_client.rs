@@ -6,7 +6,7 @@ mod asking;
 use asking::{Client, ask, refusal};
 use gunyah::fake::{Fault, Reaction, RmSetup, Tasks};
 use gunyah::queue::QueueError;
-use gunyah::rm::{Notification, NotificationHandler, RequestError};
+use gunyah::rm::{Claim, Notification, NotificationHandler, RequestError};
 use gunyah_abi::rm::{MessageId, OsState, RmError, VmState};
 use gunyah_abi::{Error, Hypercall};
 use std::sync::{Arc, Mutex};
@@ -16,10 +16,10 @@ use std::time::Duration;
 struct Collector(Mutex<Vec<(MessageId, Vec<u8>)>>);
 
 impl NotificationHandler for Collector {
-    fn notify(&self, notification: &Notification<'_>) -> bool {
+    fn notify(&self, notification: &Notification<'_>) -> Claim {
         let mut collected = self.0.lock().unwrap();
         collected.push((notification.id, notification.content.to_vec()));
-        true
+        Claim::Taken
     }
 }
 

@@ -1,7 +1,7 @@
 //! The receiving end of a message queue.
 
 use super::{Counters, QueueConfig, QueueError, QueueStatistics};
-use crate::hypercalls::{Hypercalls, Received};
+use crate::hypercalls::{Hypercalls, Received, again};
 use core::future::poll_fn;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll};
@@ -76,7 +76,7 @@ impl<H: Hypercalls> MessageReceiver<H> {
             self.recheck();
             return Err(QueueError::Broken { queue, size: 0 });
         }
-        match self.hypercalls.msgqueue_receive(queue, buffer) {
+        match again(|| self.hypercalls.msgqueue_receive(queue, buffer)) {
             Ok(Received { size, not_empty }) if size > 0 && size <= buffer.len() => {
                 if not_empty {
                     self.recheck();
@@ -95,6 +95,8 @@ impl<H: Hypercalls> MessageReceiver<H> {
                 Err(QueueError::Empty { queue })
             }
             Err(error) => {
+                // What waits brings no further vIRQ.
+                self.recheck();
                 self.counters.errors.fetch_add(1, Ordering::Relaxed);
                 let call = Hypercall::MsgqueueReceive;
                 Err(QueueError::Refused { queue, call, error })

@@ -1,7 +1,7 @@
 //! The sending end of a message queue.
 
 use super::{Counters, QueueConfig, QueueError, QueueStatistics};
-use crate::hypercalls::Hypercalls;
+use crate::hypercalls::{Hypercalls, again};
 use crate::turn::Turn;
 use core::future::poll_fn;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -63,7 +63,7 @@ impl<H: Hypercalls> MessageSender<H> {
         if self.full.swap(true, Ordering::AcqRel) {
             return Err(QueueError::Full { queue });
         }
-        match self.hypercalls.msgqueue_send(queue, message, push) {
+        match again(|| self.hypercalls.msgqueue_send(queue, message, push)) {
             Ok(not_full) => {
                 if not_full {
                     self.recheck();

@@ -8,14 +8,15 @@
 //! Locks: `turn` is held by the task whose request is outstanding. `receive` is only ever tried, never waited for; `transmit` belongs to
 //! whoever has the turn; the reply's content is locked for a copy. Interrupt handlers take none of them.
 
+mod drain;
 mod exchange;
 mod statistics;
 
 pub use statistics::ClientStatistics;
 
 use super::error::{RequestError, RequestName};
-use super::notification::{Notification, NotificationHandler};
-use super::packet::{DropCounts, Fragmenter, Message, PacketBuffer, Reassembler};
+use super::notification::NotificationHandler;
+use super::packet::{DropCounts, Fragmenter, PacketBuffer, Reassembler};
 use crate::hypercalls::Hypercalls;
 use crate::queue::{MessageReceiver, MessageSender, QueueError};
 use crate::turn::Turn;
@@ -28,9 +29,9 @@ use core::pin::pin;
 use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
-use exchange::{Delivery, Exchange};
+use exchange::Exchange;
 use gunyah_abi::rm::payload::ReplyHeader;
-use gunyah_abi::rm::{MessageId, PacketType, RmError};
+use gunyah_abi::rm::{PacketType, RmError};
 use spin::mutex::SpinMutex;
 use statistics::Counters;
 use zerocopy::FromBytes;
@@ -38,8 +39,11 @@ use zerocopy::FromBytes;
 /// How long RM gets to answer. It is a fault if it does not, so this is generous.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Packets drained before other tasks get a chance.
-const DRAIN_BUDGET: usize = 64;
+/// How often a request looks for its reply though no interrupt came, the last time when its time is up.
+const LOOKS: u32 = 5;
+
+/// Console writes in a row without an answer after which the console is given up.
+const UNANSWERED_WRITES: u64 = 4;
 
 /// The caller's clock.
 pub trait Timer {
@@ -65,6 +69,7 @@ pub struct ResourceManager<H, T> {
     receiver: MessageReceiver<H>,
     timer: T,
     timeout: Duration,
+    look_after: Duration,
     turn: Turn,
     sequence: AtomicU16,
     receive: SpinMutex<Receive>,
@@ -94,6 +99,7 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
             receiver,
             timer,
             timeout: DEFAULT_TIMEOUT,
+            look_after: DEFAULT_TIMEOUT / LOOKS,
             turn: Turn::default(),
             sequence: AtomicU16::new(0),
             receive: SpinMutex::new(Receive { buffer, reassembler: Reassembler::new() }),
@@ -108,6 +114,7 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self.look_after = timeout / LOOKS;
         self
     }
 
@@ -129,100 +136,6 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
     /// Adds a handler for notifications. They are asked in order until one takes the notification.
     pub fn subscribe(&self, handler: Arc<dyn NotificationHandler>) {
         self.handlers.lock().push(handler);
-    }
-
-    /// Drains the receive queue whenever something comes, for ever; to be awaited by one task.
-    ///
-    /// Returns only when the queue fails for good, with the reason.
-    pub async fn run(&self) -> QueueError {
-        loop {
-            self.receiver.ready().await;
-            match self.drain() {
-                Ok(false) => {}
-                Ok(true) => yield_once().await,
-                Err(error) => return error,
-            }
-        }
-    }
-
-    /// Takes what is in the receive queue now and delivers it. Returns whether there is more, which is left so that others
-    /// get a chance.
-    ///
-    /// # Errors
-    ///
-    /// What the queue said, unless it is merely empty.
-    pub fn drain(&self) -> Result<bool, QueueError> {
-        self.drain_for(None, |_| {})
-    }
-
-    /// Drains the queue. The reply that `own` names, sequence number and id, goes to `take` and not to the exchange.
-    #[inline]
-    fn drain_for(
-        &self,
-        mut own: Option<(u16, MessageId)>,
-        mut take: impl FnMut(&[u8]),
-    ) -> Result<bool, QueueError> {
-        let Some(mut receive) = self.receive.try_lock() else {
-            // Somebody else is draining; they, or the next wait, take what came.
-            self.receiver.recheck();
-            return Ok(true);
-        };
-        let Receive { buffer, reassembler } = &mut *receive;
-        for _ in 0..DRAIN_BUDGET {
-            match self.receiver.try_receive(buffer) {
-                Ok(size) => {
-                    let packet = buffer.get(..size).unwrap_or_default();
-                    if let Some(message) = reassembler.push(packet) {
-                        if message.kind == PacketType::Reply
-                            && own == Some((message.sequence, message.id))
-                        {
-                            take(message.content);
-                            own = None;
-                            self.exchange.end();
-                            self.counters.replies.fetch_add(1, Relaxed);
-                        } else {
-                            self.deliver(&message);
-                        }
-                    }
-                }
-                Err(QueueError::Empty { .. }) => return Ok(false),
-                Err(error) => return Err(error),
-            }
-            if !self.receiver.is_ready() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn deliver(&self, message: &Message<'_>) {
-        let counter = match message.kind {
-            PacketType::Reply => {
-                match self.exchange.deliver(message.sequence, message.id, message.content) {
-                    Delivery::Delivered => {
-                        self.receiver.wake_urgent();
-                        &self.counters.replies
-                    }
-                    Delivery::Mismatched => &self.counters.mismatched_replies,
-                    Delivery::Late => &self.counters.late_replies,
-                }
-            }
-            PacketType::Notification => return self.deliver_notification(message),
-            PacketType::Request | PacketType::Continuation => &self.counters.requests_received,
-        };
-        counter.fetch_add(1, Relaxed);
-    }
-
-    fn deliver_notification(&self, message: &Message<'_>) {
-        let notification = Notification { id: message.id, content: message.content };
-        let handlers = self.handlers.lock();
-        let taken = handlers.iter().any(|handler| handler.notify(&notification));
-        let counter = if taken {
-            &self.counters.notifications
-        } else {
-            &self.counters.unclaimed_notifications
-        };
-        counter.fetch_add(1, Relaxed);
     }
 
     /// Makes a request and waits for its reply. `fixed` and `variable` together are the content; `parse` gets the reply's
@@ -250,22 +163,57 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
         let _draining = Draining(&self.receiver);
         self.counters.requests.fetch_add(1, Relaxed);
 
-        let mut timeout = pin!(self.timer.sleep(self.timeout));
+        let mut next_look = pin!(self.timer.sleep(self.look_after));
+        let mut looks = 0;
         poll_fn(|cx| {
-            if let Poll::Ready(Err(error)) = self.poll_fragments(cx, &mut fragments) {
-                return Poll::Ready(Err(RequestError::Queue { request, error }));
+            loop {
+                if let Poll::Ready(Err(error)) = self.poll_fragments(cx, &mut fragments) {
+                    return Poll::Ready(Err(RequestError::Queue { request, error }));
+                }
+                if let Poll::Ready(result) = self.poll_reply(cx, sequence, request, &parse) {
+                    return Poll::Ready(result);
+                }
+                if next_look.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                looks += 1;
+                if let Some(result) = self.look(cx, &mut fragments, sequence, request, &parse) {
+                    return Poll::Ready(result);
+                }
+                if looks == LOOKS {
+                    self.counters.timeouts.fetch_add(1, Relaxed);
+                    let after = self.timeout;
+                    return Poll::Ready(Err(RequestError::Timeout { request, after }));
+                }
+                next_look.set(self.timer.sleep(self.look_after));
             }
-            if let Poll::Ready(result) = self.poll_reply(cx, sequence, request, &parse) {
-                return Poll::Ready(result);
-            }
-            if timeout.as_mut().poll(cx).is_ready() {
-                self.counters.timeouts.fetch_add(1, Relaxed);
-                let after = self.timeout;
-                return Poll::Ready(Err(RequestError::Timeout { request, after }));
-            }
-            Poll::Pending
         })
         .await
+    }
+
+    /// Asks both queues though no interrupt came: it may have been lost. Returns the request's result, if that was so.
+    #[cold]
+    fn look<R>(
+        &self,
+        cx: &mut Context<'_>,
+        fragments: &mut Fragmenter<'_>,
+        sequence: u16,
+        request: RequestName,
+        parse: impl Fn(&[u8]) -> Result<R, usize>,
+    ) -> Option<Result<R, RequestError>> {
+        self.receiver.recheck();
+        self.sender.recheck();
+        let was_finished = fragments.is_finished();
+        let sent = self.poll_fragments(cx, fragments);
+        let reply = self.poll_reply(cx, sequence, request, parse);
+        if reply.is_ready() || (!was_finished && fragments.is_finished()) {
+            self.counters.lost_interrupts.fetch_add(1, Relaxed);
+        }
+        match (reply, sent) {
+            (Poll::Ready(result), _) => Some(result),
+            (_, Poll::Ready(Err(error))) => Some(Err(RequestError::Queue { request, error })),
+            _ => None,
+        }
     }
 
     /// Sends what is left of a request. A packet that does not fit is made again when there is room.
@@ -372,6 +320,40 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
         self.counters.nomem_waits.fetch_add(1, Relaxed);
     }
 
+    /// Takes note that RM did not answer for so many bytes of console output.
+    ///
+    /// # Errors
+    ///
+    /// `error` itself, if that happens time after time.
+    pub(super) fn doubt_console_output(
+        &self,
+        bytes: usize,
+        error: RequestError,
+    ) -> Result<(), RequestError> {
+        self.counters.unanswered_output.fetch_add(bytes as u64, Relaxed);
+        self.counters.untold_output.fetch_add(bytes as u64, Relaxed);
+        match self.counters.unanswered_writes.fetch_add(1, Relaxed) {
+            0..UNANSWERED_WRITES => Ok(()),
+            _ => Err(error),
+        }
+    }
+
+    /// Bytes of console output that may be lost and that nobody was told of.
+    pub(super) fn console_doubts(&self) -> u64 {
+        self.counters.untold_output.load(Relaxed)
+    }
+
+    /// Takes note that somebody was told of so many.
+    pub(super) fn console_doubts_are_told(&self, bytes: u64) {
+        self.counters.untold_output.fetch_sub(bytes, Relaxed);
+        self.console_is_heard();
+    }
+
+    /// Takes note that RM answered a console write.
+    pub(super) fn console_is_heard(&self) {
+        self.counters.unanswered_writes.store(0, Relaxed);
+    }
+
     /// What happened so far.
     pub fn statistics(&self) -> ClientStatistics {
         let drops = match self.receive.try_lock() {
@@ -397,37 +379,5 @@ fn read_reply<R>(
     match RmError::check(header.error.get()) {
         Ok(()) => parse(data).map_err(|needed| too_short(size_of::<ReplyHeader>() + needed)),
         Err(error) => Err(RequestError::Refused { request, error }),
-    }
-}
-
-/// Lets other tasks run once.
-async fn yield_once() {
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if core::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::fake::{RmSetup, Tasks};
-
-    #[test]
-    fn another_drainer_wakes_the_request_without_a_virq() {
-        let mut setup = RmSetup::new();
-        let client = setup.client().unwrap();
-        let mut tasks = Tasks::new();
-        let asked = tasks.spawn(async { assert_eq!(client.vmid().await, Ok(0x80)) });
-        tasks.run_until_idle();
-        setup.rm.step();
-        client.receiver.recheck();
-        assert_eq!(client.drain(), Ok(false));
-        tasks.run_until_idle();
-        assert!(tasks.is_done(asked));
     }
 }

@@ -1,7 +1,8 @@
 //! The VM's console at the Resource Manager, over `embedded-io` traits.
 //!
 //! Output goes out in requests of up to [`WRITE_SIZE`] bytes, each answered by RM; that is one reply and nine send hypercalls
-//! for 2 KiB. When RM is out of memory, because the owner does not drain, the writer waits and goes on. Input arrives
+//! for 2 KiB. When RM is out of memory, because the owner does not drain, the writer waits and goes on. When RM does not
+//! answer, the output may be lost: the writer goes on, and says so in the next output that is answered. Input arrives
 //! as notifications, without flow control: [`ConsoleInput`] keeps up to [`INPUT_CAPACITY`] bytes, and counts what it drops.
 
 mod blocking;
@@ -10,9 +11,11 @@ pub use blocking::BlockingConsole;
 
 use super::client::{ResourceManager, Timer};
 use super::error::RequestError;
-use super::notification::{Notification, NotificationHandler};
+use super::notification::{Claim, Notification, NotificationHandler};
 use super::packet::content_of;
 use crate::hypercalls::Hypercalls;
+use crate::queue::QueueError;
+use alloc::format;
 use alloc::sync::Arc;
 use core::convert::Infallible;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -20,6 +23,7 @@ use core::time::Duration;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::pipe::Pipe;
 use embedded_io_async::{BufRead, ErrorType, Read, Write};
+use gunyah_abi::Hypercall;
 use gunyah_abi::rm::notification::ConsoleChars;
 use gunyah_abi::rm::payload::ConsoleWriteHeader;
 use gunyah_abi::rm::{MessageId, RmError, SELF_VMID};
@@ -38,6 +42,9 @@ const NOMEM_LONGEST_WAIT: Duration = Duration::from_millis(320);
 
 /// Such waits before a write gives up: some ten seconds.
 const NOMEM_WAITS: u32 = 36;
+
+/// Wait after a write that RM did not answer.
+const DOUBT_WAIT: Duration = Duration::from_millis(100);
 
 /// What was typed and not yet read.
 pub struct ConsoleInput {
@@ -92,19 +99,22 @@ impl ConsoleInput {
 }
 
 impl NotificationHandler for ConsoleInput {
-    fn notify(&self, notification: &Notification<'_>) -> bool {
+    fn notify(&self, notification: &Notification<'_>) -> Claim {
         if notification.id != MessageId::CONSOLE_CHARS {
-            return false;
+            return Claim::No;
         }
         match ConsoleChars::parse(notification.content) {
-            Some((SELF_VMID, text)) => self.put(text),
+            Some((SELF_VMID, text)) => {
+                self.put(text);
+                Claim::Taken
+            }
             // From a VM we own; not our console.
-            Some(_) => return false,
+            Some(_) => Claim::No,
             None => {
                 self.malformed.fetch_add(1, Relaxed);
+                Claim::Malformed
             }
         }
-        true
     }
 }
 
@@ -184,6 +194,58 @@ impl<'a, H, T> ConsoleWriter<'a, H, T> {
     }
 }
 
+/// Whether RM may have done what was asked, though the answer was not received.
+fn is_doubtful(error: &RequestError) -> bool {
+    match error {
+        RequestError::Timeout { .. } | RequestError::ReplyTooShort { .. } => true,
+        RequestError::Queue { error: QueueError::Refused { call, .. }, .. } => {
+            *call == Hypercall::MsgqueueReceive
+        }
+        _ => false,
+    }
+}
+
+/// Whether the request was not carried out and may be made again later.
+fn is_put_off(error: &RequestError) -> bool {
+    match error {
+        RequestError::Refused { error, .. } => matches!(error, RmError::Nomem | RmError::Busy),
+        RequestError::Queue { error: QueueError::Refused { call, .. }, .. } => {
+            *call == Hypercall::MsgqueueSend
+        }
+        _ => false,
+    }
+}
+
+impl<H: Hypercalls, T: Timer> ConsoleWriter<'_, H, T> {
+    /// Writes in one request, again and again while RM puts it off.
+    async fn print(&self, text: &[u8]) -> Result<(), RequestError> {
+        let mut wait = NOMEM_FIRST_WAIT;
+        for _ in 0..NOMEM_WAITS {
+            match self.rm.print(text).await {
+                Err(error) if is_put_off(&error) => {
+                    self.rm.count_nomem_wait();
+                    self.rm.timer().sleep(wait).await;
+                    wait = (wait * 2).min(NOMEM_LONGEST_WAIT);
+                }
+                result => return result,
+            }
+        }
+        self.rm.print(text).await
+    }
+
+    /// Says how much of the output may be missing.
+    async fn tell_doubts(&self) -> Result<(), RequestError> {
+        let bytes = self.rm.console_doubts();
+        let text = format!("\r\n[{bytes} bytes of output may be lost: RM did not answer]\r\n");
+        match self.print(text.as_bytes()).await {
+            Ok(()) => self.rm.console_doubts_are_told(bytes),
+            Err(error) if is_doubtful(&error) => self.rm.doubt_console_output(0, error)?,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
 impl<H, T> ErrorType for ConsoleWriter<'_, H, T> {
     type Error = RequestError;
 }
@@ -195,18 +257,18 @@ impl<H: Hypercalls, T: Timer> Write for ConsoleWriter<'_, H, T> {
             return Ok(0);
         }
         let text = text.get(..WRITE_SIZE).unwrap_or(text);
-        let mut wait = NOMEM_FIRST_WAIT;
-        for _ in 0..NOMEM_WAITS {
-            match self.rm.print(text).await {
-                Err(RequestError::Refused { error: RmError::Nomem, .. }) => {
-                    self.rm.count_nomem_wait();
-                    self.rm.timer().sleep(wait).await;
-                    wait = (wait * 2).min(NOMEM_LONGEST_WAIT);
-                }
-                result => return result.map(|()| text.len()),
-            }
+        if self.rm.console_doubts() > 0 {
+            self.tell_doubts().await?;
         }
-        self.rm.print(text).await.map(|()| text.len())
+        match self.print(text).await {
+            Ok(()) => self.rm.console_is_heard(),
+            Err(error) if is_doubtful(&error) => {
+                self.rm.doubt_console_output(text.len(), error)?;
+                self.rm.timer().sleep(DOUBT_WAIT).await;
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(text.len())
     }
 
     /// Does nothing: RM has answered every write.

@@ -11,11 +11,22 @@ pub struct Notification<'a> {
     pub content: &'a [u8],
 }
 
+/// What a handler does with a notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It is not one that the handler knows.
+    No,
+    /// It is taken.
+    Taken,
+    /// It is one that the handler knows, but its content makes no sense.
+    Malformed,
+}
+
 /// Gets notifications as they arrive.
 ///
 /// The handler runs while RM's queue is being drained: it must return soon, and cannot make a request. It copies what it
 /// needs into a bounded store and wakes a task.
 pub trait NotificationHandler: Send + Sync {
-    /// Takes the notification if it is one the handler knows, and tells whether it was.
-    fn notify(&self, notification: &Notification<'_>) -> bool;
+    /// Takes the notification if it is one the handler knows, and tells what became of it.
+    fn notify(&self, notification: &Notification<'_>) -> Claim;
 }

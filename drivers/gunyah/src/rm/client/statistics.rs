@@ -20,10 +20,16 @@ pub struct ClientStatistics {
     pub notifications: u64,
     /// Notifications no handler wanted.
     pub unclaimed_notifications: u64,
+    /// Notifications whose content made no sense to their handler.
+    pub malformed_notifications: u64,
     /// Requests RM sent to us; it never does.
     pub requests_received: u64,
-    /// Waits because RM was out of memory.
+    /// Waits of the console because RM was out of memory or busy, or its queue refused.
     pub nomem_waits: u64,
+    /// Waits that ended without an interrupt, by looking: replies and room that no interrupt announced.
+    pub lost_interrupts: u64,
+    /// Bytes of console output that RM did not answer for.
+    pub unanswered_output: u64,
     /// Packets dropped.
     pub drops: DropCounts,
 }
@@ -38,8 +44,15 @@ pub struct Counters {
     pub mismatched_replies: AtomicU64,
     pub notifications: AtomicU64,
     pub unclaimed_notifications: AtomicU64,
+    pub malformed_notifications: AtomicU64,
     pub requests_received: AtomicU64,
     pub nomem_waits: AtomicU64,
+    pub lost_interrupts: AtomicU64,
+    pub unanswered_output: AtomicU64,
+    /// Of those bytes, the ones that nobody was told of.
+    pub untold_output: AtomicU64,
+    /// Console writes in a row without an answer.
+    pub unanswered_writes: AtomicU64,
 }
 
 impl Counters {
@@ -53,7 +66,10 @@ impl Counters {
             notifications: self.notifications.load(Relaxed),
             unclaimed_notifications: self.unclaimed_notifications.load(Relaxed),
             requests_received: self.requests_received.load(Relaxed),
+            malformed_notifications: self.malformed_notifications.load(Relaxed),
             nomem_waits: self.nomem_waits.load(Relaxed),
+            lost_interrupts: self.lost_interrupts.load(Relaxed),
+            unanswered_output: self.unanswered_output.load(Relaxed),
             drops,
         }
     }
