@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod build;
+mod dt;
+mod handover;
 mod host;
 mod machine;
 mod progress;
@@ -50,6 +52,8 @@ enum Command {
     ///
     /// The exit status tells the outcome: 0 clean end, 3 skipped, 4 error, 5 failure, 6 crash.
     Run(run::Options),
+    /// Print what Billy would make of a device tree: addresses, interrupts, capabilities, or the error
+    Dt(dt::Options),
     /// Run the host tests and the QEMU scenarios
     ///
     /// Ends with one line, `N passed, N failed`, and a status other than 0 if anything failed.
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
         Command::Setup => setup::ensure().map(|()| ExitCode::SUCCESS),
         Command::Build(options) => build::command(&options).map(|()| ExitCode::SUCCESS),
         Command::Run(options) => run::command(&options),
+        Command::Dt(options) => dt::command(&options),
         Command::Test(options) => test::command(&options),
         Command::Symbolize(options) => symbolize::command(&options),
     };

@@ -10,12 +10,14 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::build::Artefacts;
+use crate::build::image;
 use crate::build::trees::Trees;
-use crate::host;
+use crate::{handover, host};
 
 mod machine_file;
 mod options;
 mod outcome;
+mod vm;
 
 pub use options::{Cpu, MachineOptions, Script};
 pub use outcome::Outcome;
@@ -24,6 +26,10 @@ pub use outcome::Outcome;
 const MACHINE_FILE: u64 = 0x4200_0000;
 const TREES: u64 = 0x4300_0000;
 const IMAGE: u64 = 0x4400_0000;
+/// Bytes from the start of the machine's memory that are the shim's, staged files included; what
+/// follows is the guest's.
+const SHIM_MEMORY: u64 = 128 << 20;
+
 /// A machine's files, ready for QEMU.
 pub struct Staged {
     dir: PathBuf,
@@ -31,6 +37,8 @@ pub struct Staged {
     shim_elf: PathBuf,
     image: PathBuf,
     machine_file_length: usize,
+    /// Bytes of memory that the machine has.
+    memory: u64,
     shim_log: PathBuf,
 }
 
@@ -44,17 +52,13 @@ impl Staged {
             fs::remove_dir_all(dir).with_context(|| format!("emptying {}", dir.display()))?;
         }
         fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
-        let trees = Trees::compile(options.capabilities.choice())?;
-        let described = match options.merged {
-            true => trees.merged.clone(),
-            false => trees.concatenated(),
-        };
+        let described = described(options)?;
         let handed_over = options.handed_over.as_ref().unwrap_or(&described);
-        let image_length = fs::metadata(&artefacts.image)
-            .with_context(|| format!("{} is missing", artefacts.image.display()))?
-            .len();
+        let image = fs::read(&artefacts.image)
+            .with_context(|| format!("reading {}", artefacts.image.display()))?;
         let staging = machine_file::Staging {
-            image: (IMAGE, image_length),
+            image: (IMAGE, image.len() as u64),
+            image_in_memory: image::size_in_memory(&image),
             trees: (TREES, handed_over.len() as u64),
         };
         let script = match &options.script {
@@ -63,7 +67,7 @@ impl Staged {
             Some(Script::Text(text)) => (*text).to_owned(),
             None => String::new(),
         };
-        let text = machine_file::write(options, &described, &script, &staging)?;
+        let (text, memory) = machine_file::write(options, &described, &script, &staging)?;
         fs::write(dir.join("trees.bin"), handed_over)?;
         fs::write(dir.join("machine.txt"), &text)?;
         fs::write(dir.join("shim.log"), "")?;
@@ -73,6 +77,7 @@ impl Staged {
             shim_elf: artefacts.shim_elf.clone(),
             image: artefacts.image.clone(),
             machine_file_length: text.len(),
+            memory: SHIM_MEMORY + memory.next_multiple_of(1 << 20),
             shim_log: dir.join("shim.log"),
         })
     }
@@ -96,7 +101,8 @@ impl Staged {
     pub fn command(&self) -> Command {
         let mut command = dying_with_us("qemu-system-aarch64");
         command
-            .args(["-M", "virt,virtualization=on,gic-version=3", "-m", "512M"])
+            .args(["-M", "virt,virtualization=on,gic-version=3"])
+            .args(["-m", &format!("{}M", self.memory >> 20)])
             .arg("-cpu")
             .arg(self.options.cpu.to_string())
             .args(["-nic", "none", "-display", "none", "-monitor", "none"])
@@ -126,6 +132,19 @@ impl Staged {
         }
         command
     }
+}
+
+/// The trees that describe the machine: a person's, or its own.
+fn described(options: &MachineOptions) -> Result<Vec<u8>> {
+    let files: Vec<_> = options.tree.iter().chain(&options.overlays).collect();
+    if !files.is_empty() {
+        return handover::read(&files);
+    }
+    let trees = Trees::compile(options.capabilities.choice())?;
+    Ok(match options.merged {
+        true => trees.merged,
+        false => trees.concatenated(),
+    })
 }
 
 /// A command that the kernel ends when the thread that starts it is gone, however that comes.

@@ -65,6 +65,12 @@ pub fn flatten(elf: &[u8]) -> Result<Vec<u8>> {
     Ok(image)
 }
 
+/// Bytes that the image takes in memory, as its header says; its length, without a header.
+pub fn size_in_memory(image: &[u8]) -> u64 {
+    let field = image.get(16..24).and_then(|field| field.try_into().ok());
+    field.map_or(0, u64::from_le_bytes).max(image.len() as u64)
+}
+
 fn check_header(image: &[u8], memory_end: u64) -> Result<()> {
     ensure!(image.len() >= HEADER, "too short for an arm64 image header");
     ensure!(&image[56..60] == MAGIC, "no arm64 magic at offset 56 but {:02x?}", &image[56..60]);

@@ -3,124 +3,89 @@
 //! The tree is read by the same code as in the guest, so that shim and guest mean the same by
 //! every capability, INTID and label.
 
-use anyhow::{Context, Result, bail, ensure};
-use billy_dt::{self as dt, AddressRange, MemoryAt, Platform};
-use billy_shim::machine_file::{
-    DoorbellSource, LabelledQueuePair, Load, MachineFile, QueuePair, ReceivedDoorbell, VmConfig,
-};
+use anyhow::{Context, Result, ensure};
+use billy_dt::AddressRange;
+use billy_shim::machine::Machine;
+use billy_shim::machine_file::{Load, MachineFile};
 use billy_shim::peer::script::Script;
 
-use super::options::{GUEST_RAM, MachineOptions};
+use super::options::{IMAGE_ALIGNMENT, MachineOptions};
+use super::vm::{has_no_console, vm};
+use crate::handover;
 
-/// Room at the end of RAM for the trees.
-const TREE_ROOM: u64 = 1 << 20;
-/// Where the guest finds the trees, as the real Resource Manager has them: near the end of RAM.
-const TREE: u64 = GUEST_RAM.end - TREE_ROOM;
+/// Room for the trees; other files follow where they are staged.
+const MOST_TREES: u64 = 16 << 20;
 
 /// Where QEMU put things: physical address and length.
 pub struct Staging {
     /// The guest's flat image.
     pub image: (u64, u64),
+    /// Bytes that the image takes in memory, its BSS included.
+    pub image_in_memory: u64,
     /// The device trees.
     pub trees: (u64, u64),
 }
 
 /// The machine file's text for the machine that `trees` describe, a merged tree or a base tree
-/// with overlays behind it; `script` is the peer's.
+/// with overlays behind it, and the bytes of memory that its VM has; `script` is the peer's.
 ///
 /// # Errors
-/// The trees are none that the guest could boot from, or the image does not fit into its memory.
+/// The trees are none that the guest could boot from, they describe what the shim does not have,
+/// or the image does not fit into its memory.
 pub fn write(
     options: &MachineOptions,
     trees: &[u8],
     script: &str,
     staging: &Staging,
-) -> Result<String> {
-    ensure!(staging.trees.1 <= TREE_ROOM, "device trees larger than 1 MiB");
-    let source = MemoryAt { address: TREE, bytes: trees };
-    let platform = dt::load(&source, None).context("reading the device trees")?.platform;
-    let range = |start, size| AddressRange { start, size };
-    platform
-        .check_placement(range(options.load_address, staging.image.1), range(TREE, TREE_ROOM))
-        .context("placing image and device trees")?;
-    let mut vm = vm(&platform)?;
-    vm.entry = options.load_address;
-    vm.tree = TREE;
+) -> Result<(String, u64)> {
+    ensure!(staging.trees.1 <= MOST_TREES, "device trees larger than 16 MiB");
+    let longest = trees.len().max(staging.trees.1 as usize);
+    let found = handover::load(trees, longest, options.tree_address, options.load_address)
+        .context("reading the device trees")?;
+    let entry =
+        options.load_address.unwrap_or_else(|| found.ram.start.next_multiple_of(IMAGE_ALIGNMENT));
+    let image = AddressRange { start: entry, size: staging.image_in_memory };
+    let tree = AddressRange { start: found.address, size: longest as u64 };
+    let placed = found.platform.check_placement(image, tree);
+    placed.context("placing image and device trees")?;
+    let mut vm = vm(&found.platform, found.ram).context("making the machine of the tree")?;
+    vm.entry = entry;
+    vm.tree = found.address;
     vm.loads =
-        vec![load("image", staging.image, options.load_address), load("tree", staging.trees, TREE)];
+        vec![load("image", staging.image, entry), load("tree", staging.trees, found.address)];
     vm.set_script(script);
     Script::parse(vm.script.iter().map(String::as_str)).context("reading the peer's script")?;
     let mut file = MachineFile::of(vm);
     file.options.no_reboot = options.no_reboot;
     file.options.seed = options.capabilities.seed;
-    Ok(file.to_string())
+    file.options.hide_rm_console = has_no_console(&found.platform);
+    Machine::new(&file).context("making the machine of the tree")?;
+    Ok((file.to_string(), found.ram.size))
 }
 
 fn load(what: &str, (from, length): (u64, u64), to: u64) -> Load {
     Load { what: what.to_owned(), from, length, to }
 }
 
-/// What the tree says about the VM.
-fn vm(platform: &Platform) -> Result<VmConfig> {
-    let identity = platform.identity.as_ref().context("no qcom,gunyah-vm node")?;
-    let owner = identity.owner.context("no qcom,owner-vmid")?;
-    let [memory] = platform.memory.as_slice() else {
-        bail!("memory in {} ranges, not in one", platform.memory.len());
-    };
-    // A channel whose peer the tree does not name has `peer-default`: the owner.
-    let pairs = platform.queue_pairs.iter().map(|pair| LabelledQueuePair {
-        label: pair.label.unwrap_or_default(),
-        peer: pair.peer_vmid.unwrap_or(owner),
-        queues: queues(pair),
-    });
-    let bells = platform.doorbells.iter().map(|bell| ReceivedDoorbell {
-        label: bell.label.unwrap_or_default(),
-        peer: owner,
-        cap: bell.capability.0,
-        intid: bell.interrupt.intid,
-    });
-    let sources = platform.doorbell_sources.iter().map(|source| DoorbellSource {
-        label: source.label.unwrap_or_default(),
-        peer: owner,
-        cap: source.capability.0,
-        can_clear: false,
-    });
-    Ok(VmConfig {
-        vmid: identity.vmid,
-        owner,
-        name: identity.image_name.clone().unwrap_or_default(),
-        ram_base: memory.start,
-        ram_size: memory.size,
-        vcpus: u16::try_from(platform.cpus.len())?,
-        resource_manager: platform.resource_manager.as_ref().map(queues),
-        queue_pairs: pairs.collect(),
-        doorbells: bells.collect(),
-        sources: sources.collect(),
-        ..VmConfig::default()
-    })
-}
-
-fn queues(pair: &dt::QueuePair) -> QueuePair {
-    QueuePair {
-        tx_cap: pair.tx.capability.0,
-        rx_cap: pair.rx.capability.0,
-        tx_intid: pair.tx.interrupt.intid,
-        rx_intid: pair.rx.interrupt.intid,
-        depth: pair.tx.depth,
-        size: pair.tx.message_size,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use billy_shim::machine_file::{
+        DoorbellSource, LabelledQueuePair, QueuePair, ReceivedDoorbell, UartKind,
+    };
+
     use super::*;
     use crate::build::trees::{Capabilities, Trees};
 
-    const STAGING: Staging =
-        Staging { image: (0x4400_0000, 0x2_0000), trees: (0x4300_0000, 0x3000) };
+    const STAGING: Staging = Staging {
+        image: (0x4400_0000, 0x2_0000),
+        image_in_memory: 0x14_0000,
+        trees: (0x4300_0000, 0x3000),
+    };
 
     fn machine(trees: &[u8]) -> MachineFile {
-        let text = write(&MachineOptions::default(), trees, "# nothing\n", &STAGING).unwrap();
+        let written = write(&MachineOptions::default(), trees, "# nothing\n", &STAGING);
+        let (text, memory) = written.unwrap();
+        assert_eq!(memory, 0x400_0000);
         MachineFile::parse(&text).unwrap()
     }
 
@@ -166,8 +131,8 @@ mod tests {
     #[test]
     fn a_misplaced_image_is_refused() {
         let trees = Trees::compile(Capabilities::Linear).unwrap();
-        let high = MachineOptions { load_address: 0x83e0_0000, ..MachineOptions::default() };
-        let staging = Staging { image: (0, 0x20_0000), ..STAGING };
+        let high = MachineOptions { load_address: Some(0x83e0_0000), ..MachineOptions::default() };
+        let staging = Staging { image_in_memory: 0x20_0000, ..STAGING };
         let error = write(&high, &trees.merged, "", &staging).unwrap_err();
         assert!(format!("{error:#}").contains("overlaps"), "{error:#}");
     }

@@ -7,9 +7,8 @@ use clap::{Args, ValueEnum};
 
 use crate::build::CapabilityOptions;
 
-/// Guest RAM of the default machine, in IPA.
-pub const GUEST_RAM: std::ops::Range<u64> = 0x8000_0000..0x8400_0000;
-const IMAGE_ALIGNMENT: u64 = 2 << 20;
+/// What the image's address is aligned to.
+pub const IMAGE_ALIGNMENT: u64 = 2 << 20;
 
 /// The machine to build, as the command line and the scenarios choose it.
 #[derive(Args, Clone, Debug)]
@@ -22,9 +21,18 @@ pub struct MachineOptions {
     /// Hand over one merged device tree, not a base tree with an overlay behind it
     #[arg(long)]
     pub merged: bool,
-    /// Guest address of the image, aligned to 2 MiB, within 0x80000000..0x84000000
-    #[arg(long, value_name = "ADDRESS", default_value = "0x80000000", value_parser = load_address)]
-    pub load_address: u64,
+    /// Make the machine that this tree describes, and hand the tree over
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["merged", "linear_caps"])]
+    pub tree: Option<PathBuf>,
+    /// An overlay to lie behind that tree, or to go onto the tree built into the image
+    #[arg(long = "overlay", value_name = "FILE", conflicts_with_all = ["merged", "linear_caps"])]
+    pub overlays: Vec<PathBuf>,
+    /// Guest address of the image, aligned to 2 MiB [default: the start of memory]
+    #[arg(long, value_name = "ADDRESS", value_parser = load_address)]
+    pub load_address: Option<u64>,
+    /// Guest address of the device trees, aligned to 8 bytes [default: near the end of memory]
+    #[arg(long, value_name = "ADDRESS", value_parser = tree_address)]
+    pub tree_address: Option<u64>,
     /// What the peer (console owner, doorbell and queue partner) does on its own
     #[arg(long, value_name = "FILE", value_parser = script_file)]
     pub script: Option<Script>,
@@ -45,7 +53,10 @@ impl Default for MachineOptions {
             capabilities: CapabilityOptions { linear_caps: false, seed: 1 },
             cpu: Cpu::Max,
             merged: false,
-            load_address: GUEST_RAM.start,
+            tree: None,
+            overlays: Vec::new(),
+            load_address: None,
+            tree_address: None,
             script: None,
             no_reboot: false,
             icount: false,
@@ -88,23 +99,24 @@ fn script_file(path: &str) -> Result<Script, String> {
     }
 }
 
-/// Reads an address in hexadecimal with prefix, or in decimal.
 fn load_address(text: &str) -> Result<u64, String> {
+    aligned_address(text, IMAGE_ALIGNMENT, "2 MiB")
+}
+
+fn tree_address(text: &str) -> Result<u64, String> {
+    aligned_address(text, 8, "8 bytes")
+}
+
+/// Reads an address in hexadecimal with prefix, or in decimal.
+fn aligned_address(text: &str, alignment: u64, in_words: &str) -> Result<u64, String> {
     let parsed = match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(&digits.replace('_', ""), 16),
         None => text.parse(),
     };
-    let address = parsed.map_err(|error| error.to_string())?;
-    if address % IMAGE_ALIGNMENT != 0 {
-        return Err("not aligned to 2 MiB".into());
+    match parsed.map_err(|error| error.to_string())? {
+        address if address % alignment == 0 => Ok(address),
+        _ => Err(format!("not aligned to {in_words}")),
     }
-    if !GUEST_RAM.contains(&address) {
-        return Err(format!(
-            "outside the guest's memory {:#x}..{:#x}",
-            GUEST_RAM.start, GUEST_RAM.end
-        ));
-    }
-    Ok(address)
 }
 
 #[cfg(test)]
@@ -115,7 +127,8 @@ mod tests {
     fn load_addresses_are_checked() {
         assert_eq!(load_address("0x8020_0000"), Ok(0x8020_0000));
         assert!(load_address("0x80100000").unwrap_err().contains("2 MiB"));
-        assert!(load_address("0x84000000").unwrap_err().contains("outside"));
+        assert_eq!(tree_address("0x40f00008"), Ok(0x40f0_0008));
+        assert!(tree_address("0x40f00004").unwrap_err().contains("8 bytes"));
         assert!(load_address("somewhere").is_err());
     }
 }

@@ -23,7 +23,7 @@ const LOW: u64 = 0x8000_0000;
 const HIGH: u64 = 0x81a0_0000;
 
 fn options(merged: bool, load_address: u64) -> MachineOptions {
-    MachineOptions { merged, load_address, ..MachineOptions::default() }
+    MachineOptions { merged, load_address: Some(load_address), ..MachineOptions::default() }
 }
 
 fn power_off(lab: &Lab, options: MachineOptions) -> Result<()> {
