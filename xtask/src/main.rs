@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod build;
 mod dt;
 mod handover;
@@ -58,6 +59,10 @@ enum Command {
     ///
     /// Ends with one line, `N passed, N failed`, and a status other than 0 if anything failed.
     Test(test::Options),
+    /// Measure what Billy costs, in instructions of the guest, and compare with the baseline
+    ///
+    /// Fails if a number grew by more than 3 % over the baseline that the repository keeps.
+    Bench(bench::Options),
     /// Print a log that somebody sent, with functions and lines for its code addresses
     Symbolize(symbolize::Options),
 }
@@ -66,6 +71,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Setup => setup::ensure().map(|()| ExitCode::SUCCESS),
         Command::Build(options) => build::command(&options).map(|()| ExitCode::SUCCESS),
+        Command::Bench(options) => bench::command(&options),
         Command::Run(options) => run::command(&options),
         Command::Dt(options) => dt::command(&options),
         Command::Test(options) => test::command(&options),

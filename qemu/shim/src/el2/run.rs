@@ -271,6 +271,10 @@ impl Run {
     }
 
     fn report(&self, outcome: Outcome) -> Outcome {
+        if self.machine.options().trace_exits {
+            let bytes = self.ram.bytes_in_use();
+            log::info!(target: "memory", "{bytes} bytes of guest memory are in use");
+        }
         match &outcome {
             Outcome::Success => log::info!("the run ended well"),
             Outcome::Failure(reason) => {

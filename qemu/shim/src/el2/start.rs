@@ -11,6 +11,8 @@ use thiserror::Error;
 
 /// Where the host stages files: machine file, trees, images.
 const STAGING: Range<u64> = 0x4200_0000..0x4800_0000;
+/// Bytes in a page.
+const PAGE: usize = 4096;
 /// Memory that is given to VMs; the host gives the machine as much of it as its VM needs.
 const GUEST_MEMORY: Range<u64> = 0x4800_0000..0xc800_0000;
 
@@ -151,6 +153,12 @@ impl GuestRam {
             place.copy_from_slice(source);
         }
         Ok(())
+    }
+
+    /// Bytes in pages that hold anything but zeroes, which is what memory held at first.
+    pub fn bytes_in_use(&self) -> usize {
+        let used = |page: &&[u8]| page.iter().any(|byte| *byte != 0);
+        self.bytes().chunks(PAGE).filter(used).count() * PAGE
     }
 
     /// The memory as it is.

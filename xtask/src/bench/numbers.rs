@@ -1,0 +1,231 @@
+//! The numbers: how each is found in the traces, what it should be, and what it was.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use anyhow::{Context, Result, ensure};
+
+use super::exits::{Exit, Trace, What};
+
+/// Hypercall numbers.
+const DOORBELL_SEND: u16 = 0x12;
+const MSGQUEUE_SEND: u16 = 0x1b;
+const MSGQUEUE_RECEIVE: u16 = 0x1c;
+/// Resource Manager messages.
+const CONSOLE_WRITE: u32 = 0x5600_0083;
+/// INTIDs of the machine that is measured: RX of the message queue, the doorbell.
+const QUEUE_RX: u32 = 964;
+const DOORBELL: u32 = 962;
+/// Bytes of a packet that are not the console's: header of each, and of the first the request's.
+const PACKET_HEADER: u64 = 8;
+const WRITE_HEADER: u64 = 4;
+
+/// What a number should be.
+pub struct Target {
+    /// Its name in JSON.
+    pub key: &'static str,
+    what: &'static str,
+    /// Less than this.
+    pub at_most: Option<u64>,
+    /// At least this: the only number that should be large.
+    at_least: Option<u64>,
+}
+
+const fn less(key: &'static str, what: &'static str, limit: u64) -> Target {
+    Target { key, what, at_most: Some(limit), at_least: None }
+}
+
+const fn counted(key: &'static str, what: &'static str) -> Target {
+    Target { key, what, at_most: None, at_least: None }
+}
+
+/// All numbers, in the order of the table.
+pub const TARGETS: [Target; 10] = [
+    less("boot_merged", "reset to first console byte, merged tree", 120_000),
+    less("boot_overlay", "reset to first console byte, overlay applied", 600_000),
+    less("image_bytes", "flat image", 128 << 10),
+    less("ram_bytes", "RAM in use at the end", 1 << 20),
+    less("rx_irq_to_task", "RX interrupt to the woken task's receive", 250),
+    less("rm_round_trip", "one Resource Manager round trip", 800),
+    less("doorbell_round", "doorbell interrupt to reply rung", 400),
+    Target {
+        key: "console_bytes_per_send",
+        what: "console bytes per send",
+        at_most: None,
+        at_least: Some(200),
+    },
+    counted("boot_hypercalls", "hypercalls until the prompt"),
+    counted("boot_traps", "MMIO and register traps until the prompt"),
+];
+
+/// What was measured, by key.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Numbers(BTreeMap<String, u64>);
+
+impl Numbers {
+    /// Finds the numbers in the traces of a machine with a merged tree and one with an overlay.
+    ///
+    /// # Errors
+    /// Something that is measured did not happen.
+    pub fn measure(merged: &Trace, overlay: &Trace, image_bytes: u64) -> Result<Self> {
+        let boot = merged.part(None, "prompt")?;
+        let hypercalls = boot.iter().filter(|exit| matches!(exit.what, What::Hypercall { .. }));
+        let traps = boot.iter().filter(|exit| exit.what == What::Trap);
+        let messages = merged.part(Some("messages"), "bells")?;
+        let bells = merged.part(Some("bells"), "requests")?;
+        let console = merged.part(Some("console"), "end")?;
+        let values = [
+            ("boot_merged", first_console_byte(boot)?),
+            ("boot_overlay", first_console_byte(overlay.part(None, "prompt")?)?),
+            ("image_bytes", image_bytes),
+            ("ram_bytes", merged.memory),
+            ("rx_irq_to_task", mean_from(messages, QUEUE_RX, MSGQUEUE_RECEIVE)?),
+            ("rm_round_trip", round_trip(merged.part(Some("requests"), "console")?)?),
+            ("doorbell_round", mean_from(bells, DOORBELL, DOORBELL_SEND)?),
+            ("console_bytes_per_send", bytes_per_send(console)?),
+            ("boot_hypercalls", hypercalls.count() as u64),
+            ("boot_traps", traps.count() as u64),
+        ];
+        Ok(Self(values.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()))
+    }
+
+    /// One JSON object.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let fields = TARGETS.iter().filter_map(|target| {
+            let value = self.0.get(target.key)?;
+            Some(format!("  \"{}\": {value}", target.key))
+        });
+        format!("{{\n{}\n}}", fields.collect::<Vec<_>>().join(",\n"))
+    }
+
+    /// Reads what [`Self::to_json`] wrote.
+    ///
+    /// # Errors
+    /// It is not such an object.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let inner = text.trim().strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+        let fields = inner.context("no object")?.split(',').map(|field| {
+            let (key, value) = field.split_once(':').context("no value")?;
+            Ok((key.trim().trim_matches('"').to_owned(), value.trim().parse()?))
+        });
+        Ok(Self(fields.collect::<Result<_>>()?))
+    }
+
+    /// The numbers beside their targets and what they were.
+    #[must_use]
+    pub fn table(&self, baseline: &Self) -> String {
+        let mut table = format!(
+            "{:<46} {:>9} {:>11} {:>9}\n",
+            "what (guest instructions, or bytes)", "measured", "target", "baseline"
+        );
+        for target in &TARGETS {
+            let Some(&value) = self.0.get(target.key) else { continue };
+            let (limit, met) = match (target.at_most, target.at_least) {
+                (Some(limit), _) => (format!("< {limit}"), value < limit),
+                (_, Some(limit)) => (format!(">= {limit}"), value >= limit),
+                _ => (String::from("-"), true),
+            };
+            let known = baseline.0.get(target.key).map_or(String::from("-"), u64::to_string);
+            let verdict = if met { "" } else { "  missed" };
+            let _ = writeln!(
+                table,
+                "{:<46} {value:>9} {limit:>11} {known:>9}{verdict}",
+                target.what
+            );
+        }
+        table
+    }
+
+    /// The keys of numbers that are worse than the baseline by more than `tolerance` of it.
+    #[must_use]
+    pub fn grown(&self, baseline: &Self, tolerance: f64) -> Vec<&'static str> {
+        let worse = |target: &&Target| {
+            let (Some(&now), Some(&then)) = (self.0.get(target.key), baseline.0.get(target.key))
+            else {
+                return false;
+            };
+            let (now, then) = (now as f64, then as f64);
+            match target.at_least {
+                Some(_) => now < then * (1.0 - tolerance),
+                None => now > then * (1.0 + tolerance),
+            }
+        };
+        TARGETS.iter().filter(worse).map(|target| target.key).collect()
+    }
+}
+
+fn is_call(exit: &Exit, wanted: u16) -> bool {
+    matches!(exit.what, What::Hypercall { number, .. } if number == wanted)
+}
+
+fn first_console_byte(boot: &[Exit]) -> Result<u64> {
+    let write = boot.iter().find(|exit| {
+        matches!(exit.what, What::Hypercall { message: Some((CONSOLE_WRITE, _)), .. })
+    });
+    Ok(write.context("nothing was written to the console")?.count)
+}
+
+/// The mean from the end of a wait by `intid` alone to the next call of `number`.
+fn mean_from(exits: &[Exit], intid: u32, number: u16) -> Result<u64> {
+    let mut costs = Vec::new();
+    for (n, window) in exits.windows(3).enumerate() {
+        let [wait, wake, next] = window else { continue };
+        let alone = wait.what == What::Wait
+            && wake.what == What::Wake(intid)
+            && !matches!(next.what, What::Wake(_));
+        if !alone {
+            continue;
+        }
+        let rest = exits.get(n + 2..).unwrap_or_default();
+        let call = rest.iter().take_while(|exit| exit.what != What::Wait);
+        if let Some(call) = call.into_iter().find(|exit| is_call(exit, number)) {
+            costs.push(call.count - wake.count);
+        }
+    }
+    ensure!(!costs.is_empty(), "INTID {intid} never led to hypercall {number:#x}");
+    Ok(costs.iter().sum::<u64>() / costs.len() as u64)
+}
+
+/// The mean between two sends to the Resource Manager that are of the same kind and follow each
+/// other: the requests of `rm ping`.
+fn round_trip(exits: &[Exit]) -> Result<u64> {
+    let sends: Vec<(u64, u32)> = exits
+        .iter()
+        .filter_map(|exit| match exit.what {
+            What::Hypercall { number: MSGQUEUE_SEND, message: Some((id, _)) } => {
+                Some((exit.count, id))
+            }
+            _ => None,
+        })
+        .collect();
+    let pairs = sends.windows(2).filter(|pair| {
+        let [(_, first), (_, second)] = pair else { return false };
+        first == second && *first != CONSOLE_WRITE
+    });
+    let costs: Vec<u64> = pairs.map(|pair| pair[1].0 - pair[0].0).collect();
+    ensure!(costs.len() >= 50, "only {} round trips of one kind", costs.len());
+    Ok(costs.iter().sum::<u64>() / costs.len() as u64)
+}
+
+/// Bytes of text in writes of at least 2 KiB, by packet.
+fn bytes_per_send(exits: &[Exit]) -> Result<u64> {
+    let (mut bytes, mut sends, mut continues) = (0, 0, false);
+    for exit in exits {
+        let What::Hypercall { number: MSGQUEUE_SEND, message: Some((CONSOLE_WRITE, size)) } =
+            exit.what
+        else {
+            continues = false;
+            continue;
+        };
+        sends += 1;
+        let header = PACKET_HEADER + if continues { 0 } else { WRITE_HEADER };
+        bytes += size.saturating_sub(header);
+        continues = true;
+    }
+    ensure!(sends > 0, "nothing was written to the console");
+    Ok(bytes / sends)
+}
+
+#[cfg(test)]
+mod tests;
