@@ -7,6 +7,7 @@
 //! ends the machine at once.
 
 use crate::{
+    console::serial,
     crash::{self, backtrace::Stacks, report::ReportText},
     critical,
     hardware::TIMERS,
@@ -117,6 +118,7 @@ fn die(place: &Place, describe: Describe<'_>) -> ! {
         1 => write_report("\n*** and then, while that was reported: ", place, describe),
         _ => power::fail(Failure::Panic),
     }
+    serial::say(format_args!("{}", TEXT.since(SENT.load(Relaxed))));
     send_report();
     power::fail(Failure::Panic)
 }

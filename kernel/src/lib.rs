@@ -13,12 +13,13 @@
 //! | [`crash`] | crash reports as text |
 //!
 //! All of that is plain Rust that runs in host tests. The rest needs the machine: `start` and
-//! `run` tell the boot story, `hardware`, `critical`, `power` and `uart` are its instructions and
+//! `run` tell the boot story, `hardware`, `critical` and `power` are its instructions and
 //! registers, `last_words` its end by panic, `provoke` the panics to be had on request.
 #![cfg_attr(not(test), no_std)]
 
 extern crate alloc;
 
+pub mod console;
 pub mod crash;
 pub mod interrupts;
 pub mod log;
@@ -46,5 +47,3 @@ pub mod provoke;
 pub mod run;
 #[cfg(target_os = "none")]
 pub mod start;
-#[cfg(target_os = "none")]
-pub mod uart;

@@ -29,8 +29,8 @@ pub enum Failure {
     Hypervisor = 3,
     /// The interrupt controller refused something.
     Interrupts = 4,
-    /// There is no Resource Manager, so no console.
-    NoConsole = 5,
+    /// A message queue cannot be as the device tree describes it.
+    Queue = 5,
     /// Entered at EL2, where there is no hypervisor to be a guest of.
     NotAGuest = 6,
     /// A panic that the Resource Manager was not there to end, or did not.

@@ -1,34 +1,28 @@
 //! From a machine that tasks can run on to tasks that run: drivers, services, console.
 
 use crate::{
-    crash::provocation::Provocation,
-    dt::{self, Interrupt, QueueEnd, Trigger},
+    console::session,
+    dt::{self, Interrupt, QueueEnd, QueuePair, Trigger},
     hardware::{TIMERS, ThisCpu, VirtualTimer},
-    interrupts::{Usage, gic},
+    interrupts::gic,
     last_words,
-    log::LogRing,
-    memory::heap::HeapUsage,
-    power::{self, Failure},
-    provoke,
     services::{BellService, BellSource, EchoService},
-    shell::{self, End},
-    start::{BILLY_LOG, Guest, HEAP, Hypervisor, StartError},
-    system::{Machine, System},
-    task::{Executor, RunQueue, Spawner, TaskInfo},
+    start::{Guest, Hypervisor, StartError},
+    system::System,
+    task::{Executor, RunQueue},
     time::Sleep,
 };
-use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, format, vec::Vec};
 use core::time::Duration;
-use embedded_io_async::Write;
 use gunyah::{
     doorbell::{Doorbell, DoorbellSource, DoorbellTrigger},
     queue::{MessageReceiver, MessageSender, QueueConfig},
-    rm::{ConsoleInput, RequestError, ResourceManager, RmConsole, Timer},
+    rm::{ResourceManager, Timer},
 };
 
 static RUN_QUEUE: RunQueue = RunQueue::new();
 
-/// The Resource Manager's clock.
+/// The clock of drivers that wait.
 pub struct KernelTimer;
 
 impl Timer for KernelTimer {
@@ -38,35 +32,26 @@ impl Timer for KernelTimer {
     }
 }
 
-type Manager = ResourceManager<Hypervisor, KernelTimer>;
+/// The Resource Manager's client.
+pub type Manager = ResourceManager<Hypervisor, KernelTimer>;
 
 /// Everything that tasks are made of.
 pub struct Ready {
     system: &'static System<Hypervisor>,
-    manager: &'static Manager,
+    manager: Option<&'static Manager>,
+    hypervisor: Hypervisor,
 }
 
 /// Makes drivers for what the device tree names, and enables their interrupts.
 ///
 /// # Errors
 ///
-/// [`StartError::NoConsole`] without a Resource Manager, [`StartError::Queue`],
-/// [`StartError::Interrupts`].
+/// [`StartError::Queue`], [`StartError::Interrupts`].
 pub fn make_system(guest: Guest) -> Result<Ready, StartError> {
     let Guest { found, hypervisor, identity } = guest;
     let platform = &found.platform;
-    let Some(pair) = &platform.resource_manager else {
-        return Err(StartError::NoConsole("the device tree names no Resource Manager"));
-    };
-    let manager: &'static Manager = Box::leak(Box::new(ResourceManager::new(
-        MessageSender::new(hypervisor, queue_config(&pair.tx))?,
-        MessageReceiver::new(hypervisor, queue_config(&pair.rx))?,
-        KernelTimer,
-    )));
-    last_words::set_channel(hypervisor, pair.tx.capability, pair.rx.capability);
-    enable(pair.tx.interrupt, "rm tx", || manager.sender().on_interrupt())?;
-    enable(pair.rx.interrupt, "rm rx", || manager.receiver().on_interrupt())?;
-
+    let pair = platform.resource_manager.as_ref();
+    let manager = pair.map(|pair| make_manager(pair, hypervisor)).transpose()?;
     let sources: Vec<&'static BellSource<Hypervisor>> = platform
         .doorbell_sources
         .iter()
@@ -77,7 +62,15 @@ pub fn make_system(guest: Guest) -> Result<Ready, StartError> {
         .collect();
     let pairs = dt::pair_doorbells(&platform.doorbells, &platform.doorbell_sources);
     let mut bells = Vec::with_capacity(pairs.len());
+    let intid_of_uart = |intid| {
+        let mut interrupts = platform.uarts.iter().filter_map(|uart| uart.interrupt);
+        interrupts.any(|interrupt| interrupt.intid == intid)
+    };
     for (bell, pair) in platform.doorbells.iter().zip(pairs) {
+        if intid_of_uart(bell.interrupt.intid) {
+            // It is the UART's interrupt, and its driver's business.
+            continue;
+        }
         let trigger = match bell.interrupt.trigger {
             Trigger::Edge => DoorbellTrigger::Edge,
             Trigger::Level => DoorbellTrigger::Level,
@@ -116,7 +109,19 @@ pub fn make_system(guest: Guest) -> Result<Ready, StartError> {
         queues,
         platform: found.platform,
     }));
-    Ok(Ready { system, manager })
+    Ok(Ready { system, manager, hypervisor })
+}
+
+fn make_manager(pair: &QueuePair, hypervisor: Hypervisor) -> Result<&'static Manager, StartError> {
+    let manager: &'static Manager = Box::leak(Box::new(ResourceManager::new(
+        MessageSender::new(hypervisor, queue_config(&pair.tx))?,
+        MessageReceiver::new(hypervisor, queue_config(&pair.rx))?,
+        KernelTimer,
+    )));
+    last_words::set_channel(hypervisor, pair.tx.capability, pair.rx.capability);
+    enable(pair.tx.interrupt, "rm tx", || manager.sender().on_interrupt())?;
+    enable(pair.rx.interrupt, "rm rx", || manager.receiver().on_interrupt())?;
+    Ok(manager)
 }
 
 fn queue_config(end: &QueueEnd) -> QueueConfig {
@@ -141,12 +146,14 @@ fn name(what: &'static str, label: Option<u32>) -> &'static str {
 
 /// Runs the tasks.
 pub fn for_ever(ready: Ready) -> ! {
-    let Ready { system, manager } = ready;
+    let Ready { system, manager, hypervisor } = ready;
     let executor = Executor::new(ThisCpu, &RUN_QUEUE);
-    executor.spawn("rm", async move {
-        let error = manager.run().await;
-        log::error!(target: "rm", "{error}");
-    });
+    if let Some(manager) = manager {
+        executor.spawn("rm", async move {
+            let error = manager.run().await;
+            log::error!(target: "rm", "{error}");
+        });
+    }
     for bell in &system.bells {
         let name = name("bell", bell.label);
         executor.spawn(name, async move {
@@ -163,82 +170,12 @@ pub fn for_ever(ready: Ready) -> ! {
             }
         });
     }
-    executor.spawn("shell", console(system, manager, executor.spawner()));
+    let shell = session::run(system, manager, hypervisor, executor.spawner());
+    executor.spawn("shell", shell);
     executor.run()
 }
 
 /// The task name that a crash report shows.
 pub fn current_task() -> Option<&'static str> {
     RUN_QUEUE.current()
-}
-
-/// Opens the console, runs the shell on it, and ends the machine as the shell says.
-async fn console(system: &'static System<Hypervisor>, manager: &'static Manager, spawner: Spawner) {
-    let mut console = RmConsole::new(manager);
-    if let Err(error) = console.open().await {
-        log::error!(target: "console", "{error}");
-        power::fail(Failure::NoConsole);
-    }
-    let backlog = crate::log::Bytes(BILLY_LOG.written() as usize);
-    log::info!(target: "console", "open (backlog {backlog})");
-    let machine = Running { spawner, input: console.input().clone() };
-    let end = match shell::run(&mut console, system, &machine).await {
-        Ok(end) => end,
-        Err(error) => {
-            log::error!(target: "console", "{error}");
-            power::fail(Failure::NoConsole)
-        }
-    };
-    if let Err(error) = close(&mut console).await {
-        log::warn!(target: "console", "{error}");
-    }
-    match end {
-        End::PowerOff => power::off(),
-        End::Reboot => power::reset(),
-    }
-}
-
-async fn close(console: &mut RmConsole<'_, Hypervisor, KernelTimer>) -> Result<(), RequestError> {
-    console.flush().await?;
-    console.close().await
-}
-
-/// The running kernel, as the shell looks at it.
-struct Running {
-    spawner: Spawner,
-    input: Arc<ConsoleInput>,
-}
-
-impl Machine for Running {
-    fn uptime(&self) -> Duration {
-        TIMERS.uptime()
-    }
-
-    fn heap(&self) -> HeapUsage {
-        HEAP.usage()
-    }
-
-    fn interrupts(&self) -> Vec<Usage> {
-        gic::usage()
-    }
-
-    fn stray_interrupts(&self) -> (u64, u64) {
-        gic::stray()
-    }
-
-    fn tasks(&self) -> Vec<TaskInfo> {
-        self.spawner.tasks().collect()
-    }
-
-    fn log(&self) -> &'static LogRing {
-        &BILLY_LOG
-    }
-
-    fn crash(&self, how: Provocation) -> ! {
-        provoke::crash(how)
-    }
-
-    fn input_dropped(&self) -> u64 {
-        self.input.dropped()
-    }
 }

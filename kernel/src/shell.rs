@@ -26,6 +26,9 @@ use page::Page;
 /// What stands before the line.
 pub const PROMPT: &str = "billy> ";
 
+/// Bytes of the log that an owner who came late is shown.
+const SHOWN_AGAIN: usize = 1024;
+
 /// How the shell ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -33,6 +36,17 @@ pub enum End {
     PowerOff,
     /// `reboot`.
     Reboot,
+}
+
+/// Who hears what is written before anything was typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Whoever is at the other end of the line.
+    Certain,
+    /// Perhaps nobody: the Resource Manager drops what is written before the console's owner has
+    /// opened it, and does not tell. That something is typed is the first sign of an owner. The
+    /// end of the log is shown once more then.
+    Unknown,
 }
 
 /// Runs the shell on `terminal` until a command ends it.
@@ -44,6 +58,7 @@ pub async fn run<T, H, M>(
     terminal: &mut T,
     system: &System<H>,
     machine: &M,
+    audience: Audience,
 ) -> Result<End, T::Error>
 where
     T: Read + Write,
@@ -54,6 +69,7 @@ where
     let mut page = Page::new();
     let mut follower = Follower { ring: machine.log(), reader: Reader::new() };
     let mut input = [0; 256];
+    let mut unheard = audience == Audience::Unknown;
     loop {
         if follower.has_news() {
             editor.hide(page.raw());
@@ -65,6 +81,11 @@ where
             Either::First(count) => count?,
             Either::Second(()) => continue,
         };
+        if core::mem::take(&mut unheard) {
+            editor.hide(page.raw());
+            follower.show_again(&mut page);
+            editor.show(page.raw());
+        }
         let mut rest = input.get(..count).unwrap_or_default();
         while let Some(event) = editor.feed(&mut rest, page.raw()) {
             let line = match event {
@@ -109,6 +130,15 @@ impl Follower {
             page.write_to(terminal).await?;
         }
         Ok(())
+    }
+
+    /// Writes the end of what was shown already.
+    fn show_again(&self, page: &mut Page) {
+        let mut reader = self.ring.tail(SHOWN_AGAIN);
+        let mut buffer = [0; SHOWN_AGAIN];
+        let read = self.ring.read(&mut reader, &mut buffer);
+        page.line(format_args!("[the log, for who came late]"));
+        page.bytes(buffer.get(..read.bytes).unwrap_or_default());
     }
 
     /// Copies the next piece of the log; says how much was overwritten before it was read.

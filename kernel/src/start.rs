@@ -3,6 +3,7 @@
 //! Each step takes what the one before found, and fails with an error that says what is wrong.
 
 use crate::{
+    console::serial,
     dt::{self, AddressRange, DtError, Form, Platform, PsciConduit, RawMemory},
     hardware::TIMERS,
     interrupts::gic,
@@ -11,13 +12,11 @@ use crate::{
     memory::{self, Inputs, Kind, PlanError, Region, heap::Heap, paging::AddressSpace},
     power::{self, Conduit, Failure},
     trace::{BILLY_TRACE, Traced},
-    uart::PolledUart,
 };
 use aarch64_paging::MapError;
 use alloc::{boxed::Box, vec::Vec};
 use billy_boot::{BootInfo, ExceptionFrame, Layout};
 use core::{
-    fmt::Write,
     mem::MaybeUninit,
     ops::Range,
     sync::atomic::{AtomicBool, Ordering},
@@ -78,9 +77,6 @@ pub enum StartError {
     /// The GIC refused something.
     #[error("interrupts: {0}")]
     Interrupts(#[from] gic::Error),
-    /// There is nobody to talk to.
-    #[error("console: {0}")]
-    NoConsole(&'static str),
     /// A queue that the device tree describes cannot exist.
     #[error("queue: {0}")]
     Queue(#[from] gunyah::queue::QueueError),
@@ -94,7 +90,7 @@ impl StartError {
             Self::NotAGuest => Failure::NotAGuest,
             Self::Hypervisor(_) | Self::NoHypervisor => Failure::Hypervisor,
             Self::Interrupts(_) => Failure::Interrupts,
-            Self::NoConsole(_) | Self::Queue(_) => Failure::NoConsole,
+            Self::Queue(_) => Failure::Queue,
         }
     }
 }
@@ -215,6 +211,7 @@ pub fn map_memory(mut found: Found) -> Result<Found, StartError> {
         // SAFETY: RAM that nothing else lies in, mapped just now.
         unsafe { HEAP.add(start, end) };
     }
+    serial::remember(&found.platform);
     found.memory = plan;
     Ok(found)
 }
@@ -226,9 +223,7 @@ pub fn map_memory(mut found: Found) -> Result<Found, StartError> {
 /// [`StartError::NotAGuest`], [`StartError::NoHypervisor`], [`StartError::Hypervisor`].
 pub fn find_hypervisor(found: Found) -> Result<Guest, StartError> {
     if found.entry_level != 1 {
-        let error = StartError::NotAGuest;
-        say_on_uart(&found.platform, &error);
-        return Err(error);
+        return Err(StartError::NotAGuest);
     }
     PROBING.store(true, Ordering::Relaxed);
     // SAFETY: an undefined HVC is survived, see `survive_probe`.
@@ -274,19 +269,11 @@ pub fn bring_up_interrupts(guest: Guest) -> Result<Guest, StartError> {
     Ok(guest)
 }
 
-/// Says on the tree's UART, if it has one, why the kernel cannot run.
-fn say_on_uart(platform: &Platform, error: &StartError) {
-    let stdout = platform.uarts.iter().find(|uart| uart.is_stdout);
-    if let Some(uart) = stdout.or(platform.uarts.first()) {
-        // SAFETY: the registers are mapped as device memory, by the plan.
-        let mut uart = unsafe { PolledUart::new(uart) };
-        let _ = writeln!(uart, "billy: {error}");
-    }
-}
-
-/// Logs why the kernel cannot run, and ends the machine.
+/// Logs why the kernel cannot run, says it on the tree's UART if that is known already, and ends
+/// the machine.
 pub fn give_up(error: &StartError) -> ! {
     log::error!(target: "start", "{error}");
+    serial::say(format_args!("billy: {error}\n"));
     if matches!(error, StartError::NotAGuest) {
         power::off();
     }

@@ -108,6 +108,8 @@ impl<R: Registers, T: Timer> Uart<R, T> {
             self.by_interrupt.store(false, Relaxed);
         } else if self.received.load(Relaxed) == before {
             self.port.quiet();
+            // What came before that would interrupt no more.
+            self.collect();
         }
     }
 
