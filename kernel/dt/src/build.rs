@@ -34,7 +34,7 @@ pub(super) fn platform(collected: &Collected<'_>) -> Result<Platform> {
     let queues = gunyah::queues(collected, &mut interrupts)?;
     let platform = Platform {
         cpus: machine::cpus(collected)?,
-        gic: machine::gic(gic_node)?,
+        gic: machine::gic(gic_node, &memory)?,
         virtual_timer: machine::virtual_timer(collected, &mut interrupts)?,
         psci: machine::psci(collected)?,
         hypervisor: gunyah::hypervisor(collected)?,
@@ -45,7 +45,7 @@ pub(super) fn platform(collected: &Collected<'_>) -> Result<Platform> {
         queue_pairs: queues.pairs,
         queues: queues.single,
         shared_buffers: gunyah::shared_buffers(collected, &reserved)?,
-        uarts: machine::uarts(collected, stdout_path, &mut interrupts)?,
+        uarts: machine::uarts(collected, stdout_path, &memory, &mut interrupts)?,
         bootargs: optional(chosen, |chosen| chosen.string(Name::Bootargs))?,
         stdout_path: stdout_path.map(Into::into),
         initrd: optional(chosen, machine::initrd)?,

@@ -247,6 +247,14 @@ pub enum Problem {
         /// Node of the other range.
         node: String,
     },
+    /// Registers where memory is.
+    #[error("the range at {start:#x} lies over the memory at {memory:#x}")]
+    OverMemory {
+        /// Its first address.
+        start: u64,
+        /// First address of the memory.
+        memory: u64,
+    },
     /// An interrupt number beyond its kind's range.
     #[error("{kind} {number} does not exist")]
     NoSuchInterrupt {

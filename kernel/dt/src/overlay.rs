@@ -199,6 +199,9 @@ fn explain(tree: &CheckedTree<'_>, error: &OverlayError) -> Box<DtError> {
             Some((name, property)) => {
                 format!("/{name}: {property}: the base tree has no node {target}")
             }
+            None if let Some(name) = fragment_into_overlay(&place) => {
+                format!("/{name}: target: a node of the overlay, not of the base tree")
+            }
             None => format!("/{NODE_FIXUPS}: the base tree has no node {target}"),
         },
         OverlayError::UnresolvedSymbol(symbol) => {
@@ -230,6 +233,13 @@ fn fragment_with(overlay: &DeviceTree, target: &str) -> Option<(String, &'static
         let phandle = phandle.map(|phandle| format!("phandle 0x{phandle:x}"));
         (phandle.as_deref() == Some(target)).then(|| (node.name().into(), "target"))
     })
+}
+
+/// Returns the first fragment whose target is a phandle of the overlay itself.
+fn fragment_into_overlay(overlay: &DeviceTree) -> Option<String> {
+    let fixups = overlay.root.child("__local_fixups__")?;
+    let mut fragments = fixups.children();
+    fragments.find_map(|node| node.property("target").map(|_| node.name().into()))
 }
 
 /// Returns the first fixup that leads nowhere: the symbol and the place to be fixed.

@@ -133,7 +133,7 @@ pub(super) fn cpus(collected: &Collected<'_>) -> Result<Vec<Cpu>> {
 }
 
 /// Returns the interrupt controller.
-pub(super) fn gic(node: Node<'_, '_>) -> Result<Gic> {
+pub(super) fn gic(node: Node<'_, '_>, memory: &[AddressRange]) -> Result<Gic> {
     match node.cell(Name::InterruptCells)? {
         Some(3) => {}
         None => return Err(node.fail(Name::InterruptCells, Problem::Missing)),
@@ -150,6 +150,7 @@ pub(super) fn gic(node: Node<'_, '_>) -> Result<Gic> {
         let expected = "an address that the bus above passes on";
         let problem = Problem::Value { value: range.start, expected };
         *range = node.translate(*range)?.ok_or_else(|| node.fail(Name::Reg, problem))?;
+        check_beside_memory(&node, range, memory)?;
     }
     let regions = node.cell(Name::RedistributorRegions)?.unwrap_or(1) as usize;
     if regions == 0 || ranges.len() <= regions {
@@ -167,6 +168,21 @@ pub(super) fn gic(node: Node<'_, '_>) -> Result<Gic> {
     ranges.truncate(1 + regions);
     let distributor = ranges.remove(0);
     Ok(Gic { distributor, redistributors: ranges, redistributor_stride: stride })
+}
+
+/// Checks that no memory is where a device's registers are.
+fn check_beside_memory(
+    node: &Node<'_, '_>,
+    registers: &AddressRange,
+    memory: &[AddressRange],
+) -> Result<()> {
+    match memory.iter().find(|memory| memory.overlaps(registers)) {
+        Some(memory) => {
+            let (start, memory) = (registers.start, memory.start);
+            Err(node.fail(Name::Reg, Problem::OverMemory { start, memory }))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Returns the virtual timer's interrupt.
@@ -220,6 +236,7 @@ pub(super) fn initrd(chosen: Node<'_, '_>) -> Result<Option<AddressRange>> {
 pub(super) fn uarts(
     collected: &Collected<'_>,
     stdout_path: Option<&str>,
+    memory: &[AddressRange],
     interrupts: &mut Interrupts,
 ) -> Result<Vec<Uart>> {
     let mut stdout = stdout_path.and_then(|path| path.split(':').next()).map(str::as_bytes);
@@ -240,6 +257,7 @@ pub(super) fn uarts(
             return Err(node.fail(Name::Reg, Problem::Empty(first.start)));
         }
         let Some(registers) = node.translate(first)? else { continue };
+        check_beside_memory(&node, &registers, memory)?;
         let path = node.take_path();
         let uart = Uart {
             is_stdout: stdout == Some(path.as_bytes()),

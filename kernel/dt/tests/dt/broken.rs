@@ -1,7 +1,7 @@
 //! Broken trees, each refused with the error that names what is wrong.
 
-use crate::support::{Memory, RAM, cells, dtb, error, node, path, tree};
-use billy_dt::{self as dt, MemoryAt};
+use crate::support::{Memory, RAM, TREE, cells, dtb, error, node, path, tree, with};
+use billy_dt::{self as dt, AddressRange, MemoryAt};
 
 /// Returns name, expected error and bytes of every tree in the folder of broken ones.
 pub fn all() -> Vec<(String, String, Vec<u8>)> {
@@ -23,18 +23,27 @@ pub fn all() -> Vec<(String, String, Vec<u8>)> {
     found
 }
 
-/// Returns the error of a tree in the folder; an overlay follows a good base tree.
+/// Returns the error of a tree in the folder, at the latest when an image is to be placed; an
+/// overlay follows a good base tree.
 pub fn error_of(name: &str, bytes: &[u8]) -> String {
-    match name.ends_with(".dtbo") {
-        true => error(&[&tree("gunyah-vm.dtb"), bytes]),
-        false => error(&[bytes]),
-    }
+    let base = tree("gunyah-vm.dtb");
+    let trees: &[&[u8]] = match name.ends_with(".dtbo") {
+        true => &[&base, bytes],
+        false => &[bytes],
+    };
+    let error = with(trees, |loaded| {
+        let loaded = loaded?;
+        let image = AddressRange { start: RAM, size: 0x14_0000 };
+        let tree = AddressRange { start: TREE, size: loaded.source_bytes as u64 };
+        loaded.platform.check_placement(image, tree)
+    });
+    error.map_or_else(|error| error.to_string(), |_| format!("none: {name} is good"))
 }
 
 #[test]
 fn each_broken_tree_gives_its_error() {
     let trees = all();
-    assert!(trees.len() >= 60, "only {} broken trees", trees.len());
+    assert!(trees.len() >= 70, "only {} broken trees", trees.len());
     let wrong = trees.iter().filter_map(|(name, expected, bytes)| {
         let found = error_of(name, bytes);
         (found != *expected).then(|| format!("{name}:\n  expected {expected}\n  found    {found}"))
@@ -202,6 +211,24 @@ fn the_same_twice() {
     assert_eq!(
         error(&[&tree("gunyah-vm.dtb"), &twice]),
         "overlay 1: /fragment@0/__overlay__: a child of the same name is there twice"
+    );
+}
+
+#[test]
+fn eight_mebibytes_of_properties() {
+    let values: Vec<_> = (0..1024).map(|n| (format!("p{n}"), vec![0xa5; 8192])).collect();
+    let values: Vec<_> =
+        values.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    let huge = dtb(node("", &values, []));
+    let length = huge.len();
+    assert!(length > 8 << 20);
+    assert_eq!(
+        error(&[&huge]),
+        format!("device tree, byte 0x4: {length} bytes long, at most 1048576 are accepted")
+    );
+    assert_eq!(
+        error(&[&tree("gunyah-vm.dtb"), &huge]),
+        format!("overlay 1, byte 0x4: {length} bytes long, at most 65536 are accepted")
     );
 }
 

@@ -55,6 +55,15 @@ fn base_tree_and_overlay_are_those_of_the_sources() {
 }
 
 #[test]
+fn trees_of_older_bindings_are_those_of_the_sources() {
+    for name in ["legacy-v6", "legacy-v2"] {
+        let source = std::fs::read_to_string(path(&format!("{name}.dts"))).unwrap();
+        let Some(compiled) = compile(&path(""), &source) else { return };
+        assert_eq!(platform(&[&compiled]), platform(&[&tree(&format!("{name}.dtb"))]));
+    }
+}
+
+#[test]
 fn the_overlay_takes_scrambled_capabilities() {
     let base = tree("gunyah-vm.dtb");
     let ids = [0x7c2f_0a11_d3e9_5b40, 0x7c2f_0a11_d3e9_5b44, u64::MAX, 0x1_0000_0000, 0, 1 << 63];

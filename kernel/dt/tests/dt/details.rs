@@ -51,6 +51,17 @@ fn the_binding_of_the_linux_series_v6() {
 }
 
 #[test]
+fn the_binding_of_the_linux_series_before() {
+    let platform = platform(&[&tree("legacy-v2.dtb")]);
+    assert_eq!(platform.hypervisor.unwrap().compatible, "qcom,gunyah-hypervisor-1.0");
+    let manager = platform.resource_manager.unwrap();
+    assert_eq!(manager.path, "/hypervisor/qcom,resource-manager-rpc@0000000000000001");
+    assert_eq!((manager.tx.capability.0, manager.rx.capability.0), (1, 2));
+    assert_eq!((manager.tx.interrupt.intid, manager.rx.interrupt.intid), (960, 961));
+    assert_eq!(platform.memory, [AddressRange { start: 0x8000_0000, size: 0x640_0000 }]);
+}
+
+#[test]
 fn the_order_of_nodes_and_properties_means_nothing() {
     fn reversed(node: &DeviceTreeNode) -> DeviceTreeNode {
         use dtoolkit::{Node, Property};

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 /// RAM of the virtual machines in most of these tests.
 pub const RAM: u64 = 0x8000_0000;
+/// Where trees lie in it.
+pub const TREE: u64 = RAM + 0x3f0_0000;
 
 /// Returns the path of a file among the test trees.
 pub fn path(name: &str) -> PathBuf {
@@ -54,7 +56,7 @@ impl Memory {
 
 /// Loads trees that lie in memory one after the other, and passes the result on.
 pub fn with<T>(trees: &[&[u8]], then: impl FnOnce(Result<Loaded<'_>, DtError>) -> T) -> T {
-    let memory = Memory::new(RAM + 0x3f0_0000, trees);
+    let memory = Memory::new(TREE, trees);
     then(dt::load(&memory.source(), None))
 }
 
