@@ -4,12 +4,15 @@
 //! where there is none, or it is refused, the UART that the tree names. Without either the kernel
 //! runs all the same; its log stays in the ring.
 //!
-//! The choice is made here, as plain data. `serial` brings up a UART, `session` runs the shell.
+//! The choice is made here, as plain data. `serial` brings up a UART, `terminal` is either line to
+//! the shell, `session` runs it.
 
 #[cfg(target_os = "none")]
 pub mod serial;
 #[cfg(target_os = "none")]
 pub mod session;
+#[cfg(target_os = "none")]
+pub mod terminal;
 
 use crate::dt::{Platform, Uart, UartKind};
 use alloc::vec::Vec;

@@ -6,7 +6,7 @@ use crate::{
     hardware::{TIMERS, ThisCpu, VirtualTimer},
     interrupts::gic,
     last_words,
-    services::{BellService, BellSource, EchoService},
+    services::{BellService, BellSource, EchoService, keep},
     start::{Guest, Hypervisor, StartError},
     system::System,
     task::{Executor, RunQueue},
@@ -16,7 +16,7 @@ use alloc::{boxed::Box, format, vec::Vec};
 use core::time::Duration;
 use gunyah::{
     doorbell::{Doorbell, DoorbellSource, DoorbellTrigger},
-    queue::{MessageReceiver, MessageSender, QueueConfig},
+    queue::{MessageReceiver, MessageSender, QueueConfig, QueueError},
     rm::{ResourceManager, Timer},
 };
 
@@ -37,7 +37,7 @@ pub type Manager = ResourceManager<Hypervisor, KernelTimer>;
 
 /// Everything that tasks are made of.
 pub struct Ready {
-    system: &'static System<Hypervisor>,
+    system: &'static System<Hypervisor, KernelTimer>,
     manager: Option<&'static Manager>,
     hypervisor: Hypervisor,
 }
@@ -95,8 +95,8 @@ pub fn make_system(guest: Guest) -> Result<Ready, StartError> {
             MessageReceiver::new(hypervisor, queue_config(&pair.rx))?,
         )));
         let (tx, rx) = (name("msgq tx", pair.label), name("msgq rx", pair.label));
-        enable(pair.tx.interrupt, tx, || service.sender.on_interrupt())?;
-        enable(pair.rx.interrupt, rx, || service.receiver.on_interrupt())?;
+        enable_edge(pair.tx.interrupt, tx, || service.sender.on_interrupt())?;
+        enable_edge(pair.rx.interrupt, rx, || service.receiver.on_interrupt())?;
         queues.push(service);
     }
     let system = Box::leak(Box::new(System {
@@ -107,6 +107,7 @@ pub fn make_system(guest: Guest) -> Result<Ready, StartError> {
         bells,
         sources,
         queues,
+        manager,
         platform: found.platform,
     }));
     Ok(Ready { system, manager, hypervisor })
@@ -119,8 +120,8 @@ fn make_manager(pair: &QueuePair, hypervisor: Hypervisor) -> Result<&'static Man
         KernelTimer,
     )));
     last_words::set_channel(hypervisor, pair.tx.capability, pair.rx.capability);
-    enable(pair.tx.interrupt, "rm tx", || manager.sender().on_interrupt())?;
-    enable(pair.rx.interrupt, "rm rx", || manager.receiver().on_interrupt())?;
+    enable_edge(pair.tx.interrupt, "rm tx", || manager.sender().on_interrupt())?;
+    enable_edge(pair.rx.interrupt, "rm rx", || manager.receiver().on_interrupt())?;
     Ok(manager)
 }
 
@@ -134,6 +135,20 @@ fn enable(
     handler: impl Fn() + Sync + 'static,
 ) -> Result<(), StartError> {
     Ok(gic::enable(interrupt, name, Box::leak(Box::new(handler)))?)
+}
+
+/// Enables a message queue's interrupt. "Not full" is the state that a queue is in nearly always,
+/// so as a level it would fire without end, whatever the tree says.
+fn enable_edge(
+    interrupt: Interrupt,
+    name: &'static str,
+    handler: impl Fn() + Sync + 'static,
+) -> Result<(), StartError> {
+    let Interrupt { intid, trigger } = interrupt;
+    if trigger == Trigger::Level {
+        log::warn!(target: "irq", "INTID {intid} ({name}): level in the tree, taken for an edge");
+    }
+    enable(Interrupt { intid, trigger: Trigger::Edge }, name, handler)
 }
 
 /// A name that lasts: `bell 7`.
@@ -157,17 +172,18 @@ pub fn for_ever(ready: Ready) -> ! {
     for bell in &system.bells {
         let name = name("bell", bell.label);
         executor.spawn(name, async move {
-            if let Err(error) = bell.serve().await {
-                log::error!(target: "bell", "{error}");
-            }
+            let done = || bell.receiver.statistics().rings;
+            let error = keep(&KernelTimer, name, || bell.serve(), |_| false, done).await;
+            log::error!(target: "bell", "{error}");
         });
     }
     for queue in &system.queues {
         let name = name("echo", queue.label);
         executor.spawn(name, async move {
-            if let Err(error) = queue.serve().await {
-                log::error!(target: "msgq", "{error}");
-            }
+            let done = || queue.receiver.statistics().messages;
+            let is_final = |error: &QueueError| matches!(error, QueueError::Broken { .. });
+            let error = keep(&KernelTimer, name, || queue.serve(), is_final, done).await;
+            log::error!(target: "msgq", "{error}");
         });
     }
     let shell = session::run(system, manager, hypervisor, executor.spawner());

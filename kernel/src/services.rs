@@ -6,6 +6,8 @@
 
 pub mod doorbell;
 pub mod echo;
+mod keep;
 
 pub use doorbell::{BellService, BellSource};
 pub use echo::EchoService;
+pub use keep::keep;

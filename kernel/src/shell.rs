@@ -7,6 +7,7 @@
 pub mod commands;
 pub mod history;
 pub mod line;
+mod manager;
 mod objects;
 mod page;
 mod show;
@@ -19,7 +20,7 @@ use alloc::string::String;
 use commands::Next;
 use embassy_futures::select::{Either, select};
 use embedded_io_async::{Read, Write};
-use gunyah::hypercalls::Hypercalls;
+use gunyah::{hypercalls::Hypercalls, rm::Timer};
 use line::{Event, LineEditor};
 use page::Page;
 
@@ -54,15 +55,16 @@ pub enum Audience {
 /// # Errors
 ///
 /// Whatever the terminal answers.
-pub async fn run<T, H, M>(
+pub async fn run<T, H, C, M>(
     terminal: &mut T,
-    system: &System<H>,
+    system: &System<H, C>,
     machine: &M,
     audience: Audience,
 ) -> Result<End, T::Error>
 where
     T: Read + Write,
     H: Hypercalls,
+    C: Timer,
     M: Machine,
 {
     let mut editor = LineEditor::new(PROMPT);
@@ -152,3 +154,6 @@ impl Follower {
         read.bytes > 0 || read.lost > 0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,10 +11,10 @@ use crate::{
 };
 use alloc::vec::Vec;
 use core::time::Duration;
-use gunyah::hypercalls::discovery::Identity;
+use gunyah::{hypercalls::discovery::Identity, rm::ResourceManager};
 
-/// Everything that was found at boot and runs since.
-pub struct System<H: 'static> {
+/// Everything that was found at boot and runs since: over hypercalls `H`, with a clock `C`.
+pub struct System<H: 'static, C: 'static> {
     /// What the device tree says.
     pub platform: Platform,
     /// The tree itself, merged.
@@ -31,6 +31,8 @@ pub struct System<H: 'static> {
     pub sources: Vec<&'static BellSource<H>>,
     /// Message queue pairs, with their services.
     pub queues: Vec<&'static EchoService<H>>,
+    /// The client of the Resource Manager, if the tree names one.
+    pub manager: Option<&'static ResourceManager<H, C>>,
 }
 
 /// What changes while the kernel runs, read by the shell.

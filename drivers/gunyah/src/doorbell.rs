@@ -245,9 +245,7 @@ impl<H: Hypercalls> DoorbellSource<H> {
     ///
     /// [`DoorbellError`] if the hypervisor refuses.
     pub fn ring(&self, flags: u64) -> Result<u64, DoorbellError> {
-        let old = self
-            .hypercalls
-            .doorbell_send(self.capability, flags)
+        let old = again(|| self.hypercalls.doorbell_send(self.capability, flags))
             .map_err(refused(self.capability, Hypercall::DoorbellSend))?;
         self.rings.fetch_add(1, Ordering::Relaxed);
         if old & flags != 0 {

@@ -14,11 +14,10 @@ use core::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
-use embedded_io_async::Write as _;
 use gunyah::doorbell::{Doorbell, DoorbellTrigger};
 use spin::Once;
 use thiserror::Error;
-use uart::{Blocking, Kind, Mmio, Port, Receive, Uart, UartError, Width};
+use uart::{Blocking, Kind, Mmio, Port, Receive, Uart, Width};
 
 /// How long the transmitter is waited for when the kernel is about to end.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -168,13 +167,4 @@ fn started(serial: Serial) -> &'static Serial {
     let serial: &'static Serial = Box::leak(Box::new(serial));
     serial.start();
     serial
-}
-
-/// Waits until all has been sent.
-///
-/// # Errors
-///
-/// The UART does not send.
-pub async fn drain(mut serial: &'static Serial) -> Result<(), UartError> {
-    serial.flush().await
 }

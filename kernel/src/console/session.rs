@@ -1,34 +1,39 @@
 //! The shell's task: finds a line, runs the shell on it, and ends the machine as the shell says.
 
-use super::{Candidate, Wish, candidates, serial};
+use super::{
+    Candidate, Wish, candidates, serial,
+    terminal::{Input, Terminal, TerminalError},
+};
 use crate::{
     crash::provocation::Provocation,
+    dt::Uart,
     hardware::TIMERS,
     interrupts::{Usage, gic},
-    log::{Bytes, LogRing},
+    log::LogRing,
     memory::heap::HeapUsage,
     power, provoke,
     run::{KernelTimer, Manager},
-    shell::{self, Audience, End},
+    shell::{self, End},
     start::{BILLY_LOG, HEAP, Hypervisor},
     system::{Machine, System},
     task::{Spawner, TaskInfo},
 };
-use alloc::{sync::Arc, vec::Vec};
+use alloc::vec::Vec;
 use core::time::Duration;
-use embedded_io_async::Write;
-use gunyah::rm::{ConsoleInput, RequestError, RmConsole};
+use gunyah::rm::{RequestError, RmConsole};
 use gunyah_abi::rm::RmError;
-use serial::Serial;
 
+/// What the Resource Manager answers a VM to which it gave no console.
+const NO_CONSOLE: RmError = RmError::ArgumentInvalid;
 /// How long to wait before a line that failed is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A line, with its driver once it has been tried.
-enum Line<'a> {
-    Manager(RmConsole<'static, Hypervisor, KernelTimer>),
-    Untried(&'a crate::dt::Uart),
-    Serial(&'static Serial),
+/// A line to try.
+enum Line {
+    /// A UART that was not needed so far.
+    Untried(&'static Uart),
+    /// A line with its driver.
+    Ready(Terminal),
 }
 
 /// What became of a line.
@@ -43,7 +48,7 @@ enum Outcome {
 
 /// Runs the shell on the best line there is; returns if there is none.
 pub async fn run(
-    system: &'static System<Hypervisor>,
+    system: &'static System<Hypervisor, KernelTimer>,
     manager: Option<&'static Manager>,
     hypervisor: Hypervisor,
     spawner: Spawner,
@@ -57,10 +62,12 @@ pub async fn run(
     if !wish.is_granted_by(&candidates) {
         log::warn!(target: "console", "the tree has none like console= asks for");
     }
-    let mut lines: Vec<Line<'static>> = candidates
+    let mut lines: Vec<Line> = candidates
         .into_iter()
         .filter_map(|candidate| match candidate {
-            Candidate::ResourceManager => manager.map(|rm| Line::Manager(RmConsole::new(rm))),
+            Candidate::ResourceManager => {
+                manager.map(|rm| Line::Ready(Terminal::Manager(RmConsole::new(rm))))
+            }
             Candidate::Uart(uart) => Some(Line::Untried(uart)),
         })
         .collect();
@@ -83,39 +90,26 @@ pub async fn run(
     log::warn!(target: "console", "none: the log stays in memory");
 }
 
+/// Runs the shell on one line.
 async fn serve(
-    line: &mut Line<'static>,
-    system: &'static System<Hypervisor>,
+    line: &mut Line,
+    system: &'static System<Hypervisor, KernelTimer>,
     hypervisor: Hypervisor,
     spawner: &Spawner,
 ) -> Outcome {
     if let Line::Untried(uart) = *line {
         match serial::bring_up(uart, &system.platform, hypervisor) {
-            Ok(serial) => {
-                log::info!(target: "console", "{:?}, {:?}", uart.kind, serial.receives());
-                *line = Line::Serial(serial);
-            }
+            Ok(serial) => *line = Line::Ready(Terminal::Serial(serial)),
             Err(error) => {
                 log::warn!(target: "console", "{error}");
                 return Outcome::Refused;
             }
         }
     }
-    match line {
-        Line::Manager(console) => on_manager(console, system, spawner).await,
-        Line::Serial(serial) => on_uart(serial, system, spawner).await,
-        Line::Untried(_) => Outcome::Refused,
-    }
-}
-
-async fn on_manager(
-    console: &mut RmConsole<'static, Hypervisor, KernelTimer>,
-    system: &'static System<Hypervisor>,
-    spawner: &Spawner,
-) -> Outcome {
-    match console.open().await {
+    let Line::Ready(terminal) = line else { return Outcome::Refused };
+    match terminal.open().await {
         Ok(()) => {}
-        Err(error @ RequestError::Refused { error: RmError::ArgumentInvalid, .. }) => {
+        Err(error @ TerminalError::Manager(RequestError::Refused { error: NO_CONSOLE, .. })) => {
             log::info!(target: "console", "{error}: this VM has none there");
             return Outcome::Refused;
         }
@@ -124,45 +118,12 @@ async fn on_manager(
             return Outcome::Failed;
         }
     }
-    serial::set_manager_is_open(true);
-    let backlog = Bytes(BILLY_LOG.written() as usize);
-    log::info!(target: "console", "open (backlog {backlog})");
-    let input = Input::Manager(console.input().clone());
-    let machine = Running { spawner: spawner.clone(), input };
-    let end = shell::run(console, system, &machine, Audience::Unknown).await;
-    let closed = match &end {
-        Ok(_) => close(console).await,
-        Err(_) => console.close().await,
-    };
-    if let Err(error) = closed {
+    let machine = Running { spawner: spawner.clone(), input: terminal.input() };
+    let audience = terminal.audience();
+    let end = shell::run(terminal, system, &machine, audience).await;
+    if let Err(error) = terminal.close().await {
         log::warn!(target: "console", "{error}");
     }
-    serial::set_manager_is_open(false);
-    ended(end)
-}
-
-async fn close(
-    console: &mut RmConsole<'static, Hypervisor, KernelTimer>,
-) -> Result<(), RequestError> {
-    console.flush().await?;
-    console.close().await
-}
-
-async fn on_uart(
-    serial: &'static Serial,
-    system: &'static System<Hypervisor>,
-    spawner: &Spawner,
-) -> Outcome {
-    let machine = Running { spawner: spawner.clone(), input: Input::Serial(serial) };
-    let mut terminal = serial;
-    let end = shell::run(&mut terminal, system, &machine, Audience::Certain).await;
-    if let Err(error) = serial::drain(serial).await {
-        log::warn!(target: "console", "{error}");
-    }
-    ended(end)
-}
-
-fn ended(end: Result<End, impl core::fmt::Display>) -> Outcome {
     match end {
         Ok(end) => Outcome::Ended(end),
         Err(error) => {
@@ -170,12 +131,6 @@ fn ended(end: Result<End, impl core::fmt::Display>) -> Outcome {
             Outcome::Failed
         }
     }
-}
-
-/// Where input is counted.
-enum Input {
-    Manager(Arc<ConsoleInput>),
-    Serial(&'static Serial),
 }
 
 /// The running kernel, as the shell looks at it.
@@ -214,12 +169,6 @@ impl Machine for Running {
     }
 
     fn input_dropped(&self) -> u64 {
-        match &self.input {
-            Input::Manager(input) => input.dropped(),
-            Input::Serial(serial) => {
-                let counters = serial.counters();
-                counters.dropped + counters.overruns
-            }
-        }
+        self.input.dropped()
     }
 }

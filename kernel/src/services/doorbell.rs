@@ -94,3 +94,6 @@ impl<H: Hypercalls> BellService<H> {
         self.answered.load(Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 //! The echo service: sends each message of a queue back as it came.
 //!
-//! A message that begins with `re:` is an answer and is never echoed, so that two such services
-//! never send each other anything without end. What does not fit into a full queue waits; nothing
-//! is lost.
+//! A message that begins with `re:` is an answer and is never echoed, so that this service and a
+//! peer that answers with that prefix never send each other anything without end. What does not
+//! fit into a full queue waits; nothing is lost.
 
 use alloc::string::String;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -82,3 +82,6 @@ impl<H: Hypercalls> EchoService<H> {
         self.answers.load(Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,13 @@
 //! The commands: their names, their words, and what they do.
 
-use super::{End, objects, page::Page, show};
+use super::{End, manager, objects, page::Page, show};
 use crate::{
     crash::provocation::Provocation,
     dt,
     system::{Machine, System},
 };
 use embedded_io_async::Write;
-use gunyah::hypercalls::Hypercalls;
+use gunyah::{hypercalls::Hypercalls, rm::Timer};
 
 /// What the shell does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ struct Command {
     what: &'static str,
 }
 
-const COMMANDS: [Command; 17] = [
+const COMMANDS: [Command; 25] = [
     Command { usage: "help", what: "this list" },
     Command { usage: "vm", what: "who this VM is and what it was given" },
     Command { usage: "hyp", what: "which hypervisor, and what it offers" },
@@ -34,8 +34,25 @@ const COMMANDS: [Command; 17] = [
     Command { usage: "tasks", what: "tasks, with polls and wakes" },
     Command { usage: "bell list", what: "doorbells, their flags and answers" },
     Command { usage: "bell ring <label> [flags] [count]", what: "ring a doorbell" },
+    Command {
+        usage: "bell mask <label> <enable> [ack]",
+        what: "which flags interrupt, and which of those clear themselves",
+    },
     Command { usage: "msgq list", what: "message queues, with counts" },
     Command { usage: "msgq send <label> <text>", what: "send a message" },
+    Command { usage: "msgq stats", what: "interrupts, waits and errors of each queue" },
+    Command {
+        usage: "rm vm [vmid]",
+        what: "what the Resource Manager knows of this VM, or another",
+    },
+    Command { usage: "rm lookup uri|guid|name <what>", what: "VMs of that URI, GUID or name" },
+    Command { usage: "rm peers", what: "VMs that this one has channels to" },
+    Command {
+        usage: "rm resources [vmid]",
+        what: "what this VM shares with its owner, or another",
+    },
+    Command { usage: "rm stats", what: "requests, notifications, and what was dropped" },
+    Command { usage: "rm ping [count]", what: "ask RM for the VMID, so many times" },
     Command { usage: "log", what: "the log from its oldest line" },
     Command { usage: "uptime", what: "time since boot" },
     Command { usage: "count <n>", what: "number n lines, to see that the console loses none" },
@@ -49,16 +66,17 @@ const COMMANDS: [Command; 17] = [
 /// # Errors
 ///
 /// Whatever the terminal answers.
-pub async fn execute<T, H, M>(
+pub async fn execute<T, H, C, M>(
     line: &str,
     page: &mut Page,
     terminal: &mut T,
-    system: &System<H>,
+    system: &System<H, C>,
     machine: &M,
 ) -> Result<Next, T::Error>
 where
     T: Write,
     H: Hypercalls,
+    C: Timer,
     M: Machine,
 {
     let mut words = line.split_whitespace();
@@ -79,12 +97,18 @@ where
         "bell" => match words.next() {
             Some("list") => objects::list_bells(page, system),
             Some("ring") => objects::ring(page, system, words),
-            _ => page.line(format_args!("bell: say 'bell list' or 'bell ring <label>'")),
+            Some("mask") => objects::mask(page, system, words),
+            _ => page.line(format_args!("bell: say 'bell list', 'bell ring' or 'bell mask'")),
         },
         "msgq" => match words.next() {
             Some("list") => objects::list_queues(page, system),
             Some("send") => objects::send(page, system, line).await,
-            _ => page.line(format_args!("msgq: say 'msgq list' or 'msgq send <label> <text>'")),
+            Some("stats") => objects::queue_statistics(page, system),
+            _ => page.line(format_args!("msgq: say 'msgq list', 'msgq send' or 'msgq stats'")),
+        },
+        "rm" => match system.manager {
+            Some(manager) => manager::execute(page, manager, words).await,
+            None => page.line(format_args!("rm: the device tree names no Resource Manager")),
         },
         "log" => {
             let ring = machine.log();

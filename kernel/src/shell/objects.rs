@@ -4,7 +4,7 @@ use super::page::Page;
 use crate::system::System;
 use core::fmt;
 use core::str::SplitWhitespace;
-use gunyah::hypercalls::Hypercalls;
+use gunyah::{hypercalls::Hypercalls, queue::QueueStatistics};
 
 /// The most rings one command makes.
 const MAX_RINGS: u64 = 1_000_000;
@@ -22,7 +22,7 @@ impl fmt::Display for Label {
 }
 
 /// `bell list`.
-pub fn list_bells<H: Hypercalls>(page: &mut Page, system: &System<H>) {
+pub fn list_bells<H: Hypercalls, C>(page: &mut Page, system: &System<H, C>) {
     for bell in &system.bells {
         let counts = bell.receiver.statistics();
         page.line(format_args!(
@@ -51,7 +51,11 @@ pub fn list_bells<H: Hypercalls>(page: &mut Page, system: &System<H>) {
 }
 
 /// `bell ring <label> [flags] [count]`.
-pub fn ring<H: Hypercalls>(page: &mut Page, system: &System<H>, mut words: SplitWhitespace<'_>) {
+pub fn ring<H: Hypercalls, C>(
+    page: &mut Page,
+    system: &System<H, C>,
+    mut words: SplitWhitespace<'_>,
+) {
     let Some(label) = words.next().and_then(number) else {
         return page.line(format_args!("bell ring: say which label"));
     };
@@ -80,8 +84,35 @@ pub fn ring<H: Hypercalls>(page: &mut Page, system: &System<H>, mut words: Split
     ));
 }
 
+/// `bell mask <label> <enable> [ack]`.
+pub fn mask<H: Hypercalls, C>(
+    page: &mut Page,
+    system: &System<H, C>,
+    mut words: SplitWhitespace<'_>,
+) {
+    let Some(label) = words.next().and_then(number) else {
+        return page.line(format_args!("bell mask: say which label"));
+    };
+    let Some(enable) = words.next().and_then(number) else {
+        return page.line(format_args!("bell mask: say which flags, such as 0xff"));
+    };
+    let Some(ack) = words.next().map_or(Some(0), number) else {
+        return page.line(format_args!("bell mask: flags are a number, such as 0x1"));
+    };
+    let Some(bell) = system.bells.iter().find(|bell| bell.label.map(u64::from) == Some(label))
+    else {
+        return page.line(format_args!("bell mask: no doorbell received has label {label}"));
+    };
+    match bell.receiver.mask(enable, ack) {
+        Ok(()) => page.line(format_args!(
+            "bell {label} interrupts for flags {enable:#x}, of which {ack:#x} clear themselves"
+        )),
+        Err(error) => page.line(format_args!("bell mask: {error}")),
+    }
+}
+
 /// `msgq list`.
-pub fn list_queues<H: Hypercalls>(page: &mut Page, system: &System<H>) {
+pub fn list_queues<H: Hypercalls, C>(page: &mut Page, system: &System<H, C>) {
     for queue in &system.queues {
         let (sent, received) = (queue.sender.statistics(), queue.receiver.statistics());
         page.line(format_args!(
@@ -107,8 +138,31 @@ pub fn list_queues<H: Hypercalls>(page: &mut Page, system: &System<H>) {
     }
 }
 
+/// `msgq stats`.
+pub fn queue_statistics<H: Hypercalls, C>(page: &mut Page, system: &System<H, C>) {
+    for queue in &system.queues {
+        page.line(format_args!("msgq {}", Label(queue.label)));
+        statistics(page, "out", &queue.sender.statistics());
+        statistics(page, "in", &queue.receiver.statistics());
+        if queue.receiver.is_broken() {
+            page.line(format_args!("  receiving is broken: a message of size 0 came"));
+        }
+    }
+    if system.queues.is_empty() {
+        page.line(format_args!("no message queues"));
+    }
+}
+
+/// One direction of a queue.
+pub fn statistics(page: &mut Page, direction: &str, counts: &QueueStatistics) {
+    page.line(format_args!(
+        "  {direction:3}  messages {}, bytes {}, interrupts {}, waits {}, errors {}",
+        counts.messages, counts.bytes, counts.interrupts, counts.waits, counts.errors
+    ));
+}
+
 /// `msgq send <label> <text>`: the text is everything behind the label.
-pub async fn send<H: Hypercalls>(page: &mut Page, system: &System<H>, line: &str) {
+pub async fn send<H: Hypercalls, C>(page: &mut Page, system: &System<H, C>, line: &str) {
     let text = [(); 3].iter().try_fold(line, |rest, ()| {
         rest.trim_start().split_once(char::is_whitespace).map(|(_, rest)| rest)
     });
@@ -127,7 +181,7 @@ pub async fn send<H: Hypercalls>(page: &mut Page, system: &System<H>, line: &str
 }
 
 /// A number, decimal or with `0x` in front.
-fn number(word: &str) -> Option<u64> {
+pub fn number(word: &str) -> Option<u64> {
     match word.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16).ok(),
         None => word.parse().ok(),

@@ -14,7 +14,7 @@ use gunyah::hypercalls::discovery::Identity;
 use gunyah_abi::identity::Build;
 
 /// `vm`.
-pub fn vm<H>(page: &mut Page, system: &System<H>) {
+pub fn vm<H, C>(page: &mut Page, system: &System<H, C>) {
     let platform = &system.platform;
     match &platform.identity {
         Some(identity) => {
@@ -100,7 +100,7 @@ pub fn hypervisor(page: &mut Page, identity: &Identity) {
 }
 
 /// `mem`.
-pub fn memory<H, M: Machine>(page: &mut Page, system: &System<H>, machine: &M) {
+pub fn memory<H, C, M: Machine>(page: &mut Page, system: &System<H, C>, machine: &M) {
     for region in &system.memory {
         let kind = match region.kind {
             Kind::Code => "code     r-x",

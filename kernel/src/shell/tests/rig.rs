@@ -1,0 +1,221 @@
+//! A whole system around a fake hypervisor and a fake Resource Manager, with a person at the shell.
+
+use crate::{
+    crash::provocation::Provocation,
+    dt::{self, Form, Interrupt, MemoryAt, Trigger},
+    interrupts::Usage,
+    log::LogRing,
+    memory::{Kind, Region, heap::HeapUsage},
+    services::{BellService, BellSource, EchoService},
+    shell::{
+        commands::{self, Next},
+        page::Page,
+    },
+    system::{Machine, System},
+    task::{TaskInfo, TaskState},
+};
+use core::cell::RefCell;
+use core::convert::Infallible;
+use core::time::Duration;
+use embedded_io_async::{ErrorType, Read, Write};
+use gunyah::{
+    doorbell::{Doorbell, DoorbellSource, DoorbellTrigger},
+    fake::{DoorbellEnds, FakeTimer, FakeVm, QueueEnds, RmSetup, Tasks},
+    hypercalls::discovery::{Conduit, Identity},
+    queue::{MessageReceiver, MessageSender, QueueConfig},
+    rm::ResourceManager,
+};
+use gunyah_abi::identity::{Build, HypIdentify};
+use std::collections::VecDeque;
+
+#[repr(align(8))]
+struct Aligned<T: ?Sized>(T);
+
+const MERGED: &Aligned<[u8]> =
+    &Aligned(*include_bytes!("../../../dt/tests/trees/merged-linear.dtb"));
+
+/// Where output goes and input comes from; reading pends when there is no more.
+#[derive(Default)]
+pub struct Terminal {
+    pub input: VecDeque<u8>,
+    pub output: Vec<u8>,
+    pub writes: usize,
+}
+
+impl ErrorType for Terminal {
+    type Error = Infallible;
+}
+
+impl Write for Terminal {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+        self.output.extend_from_slice(bytes);
+        self.writes += 1;
+        Ok(bytes.len())
+    }
+
+    async fn flush(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+impl Read for Terminal {
+    async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
+        if self.input.is_empty() {
+            core::future::pending::<()>().await;
+        }
+        let count = buffer.len().min(self.input.len());
+        buffer.iter_mut().zip(self.input.drain(..count)).for_each(|(to, from)| *to = from);
+        Ok(count)
+    }
+}
+
+/// A machine that stands still.
+pub struct Still {
+    pub log: &'static LogRing,
+}
+
+impl Machine for Still {
+    fn uptime(&self) -> Duration {
+        Duration::from_millis(3_723_004)
+    }
+
+    fn heap(&self) -> HeapUsage {
+        HeapUsage { used: 1000, reserved: 1024, total: 4096 }
+    }
+
+    fn interrupts(&self) -> Vec<Usage> {
+        let interrupt = |intid, trigger| Interrupt { intid, trigger };
+        vec![
+            Usage { interrupt: interrupt(27, Trigger::Level), name: "timer", count: 5 },
+            Usage { interrupt: interrupt(961, Trigger::Edge), name: "rm rx", count: 1234 },
+        ]
+    }
+
+    fn stray_interrupts(&self) -> (u64, u64) {
+        (2, 3)
+    }
+
+    fn tasks(&self) -> Vec<TaskInfo> {
+        vec![TaskInfo { name: "shell", state: TaskState::Running, polls: 17, wakes: 4 }]
+    }
+
+    fn log(&self) -> &'static LogRing {
+        self.log
+    }
+
+    fn crash(&self, how: Provocation) -> ! {
+        panic!("asked to crash: {how:?}")
+    }
+
+    fn input_dropped(&self) -> u64 {
+        42
+    }
+}
+
+/// The system, its peer, and what is behind them.
+pub struct Rig {
+    pub setup: RmSetup,
+    pub client: &'static ResourceManager<FakeVm, FakeTimer>,
+    pub peer: FakeVm,
+    pub to_guest: DoorbellEnds,
+    pub to_peer: DoorbellEnds,
+    pub queue_to_peer: QueueEnds,
+    pub system: System<FakeVm, FakeTimer>,
+    pub machine: Still,
+    pub terminal: Terminal,
+}
+
+fn leak<T>(value: T) -> &'static T {
+    Box::leak(Box::new(value))
+}
+
+impl Rig {
+    /// A VM with everything: one doorbell each way with label 3, one queue pair with label 2.
+    pub fn new() -> Self {
+        let setup = RmSetup::new();
+        let hypervisor = setup.guest.hypervisor().clone();
+        let (guest, peer) = (setup.guest.clone(), hypervisor.vm());
+        let client = leak(setup.client().unwrap());
+        let to_guest = hypervisor.doorbell(&peer, &guest);
+        let to_peer = hypervisor.doorbell(&guest, &peer);
+        let queue_to_guest = hypervisor.queue(&peer, &guest, 8, 240);
+        let queue_to_peer = hypervisor.queue(&guest, &peer, 8, 240);
+        let config = |capability| QueueConfig { capability, max_message_size: 240, depth: 8 };
+        let source = leak(BellSource {
+            label: Some(3),
+            source: DoorbellSource::new(guest.clone(), to_peer.source),
+        });
+        let bell = leak(BellService::new(
+            Some(3),
+            "/bell".into(),
+            Doorbell::new(guest.clone(), to_guest.receiver, DoorbellTrigger::Edge),
+            Some(source),
+        ));
+        let queue = leak(EchoService::new(
+            Some(2),
+            "/queue".into(),
+            MessageSender::new(guest.clone(), config(queue_to_peer.tx)).unwrap(),
+            MessageReceiver::new(guest, config(queue_to_guest.rx)).unwrap(),
+        ));
+        let tree = MemoryAt { address: 0x8000_0000, bytes: &MERGED.0 };
+        let system = System {
+            platform: dt::load(&tree, None).unwrap().platform,
+            tree: &MERGED.0,
+            form: Form::Merged,
+            identity: Identity {
+                build: Some(Build::OpenSource),
+                identify: HypIdentify::QEMU,
+                conduit: Conduit::Native,
+            },
+            memory: vec![Region { range: 0x8000_0000..0x8001_0000, kind: Kind::Code }],
+            bells: vec![bell],
+            sources: vec![source],
+            queues: vec![queue],
+            manager: Some(client),
+        };
+        let machine = Still { log: leak(LogRing::new()) };
+        let terminal = Terminal::default();
+        Self { setup, client, peer, to_guest, to_peer, queue_to_peer, system, machine, terminal }
+    }
+
+    /// The same VM, given nothing by its hypervisor.
+    pub fn bare() -> Self {
+        let mut rig = Self::new();
+        rig.system.bells.clear();
+        rig.system.sources.clear();
+        rig.system.queues.clear();
+        rig.system.manager = None;
+        rig
+    }
+
+    /// Runs a command; what it printed, with plain line ends, and what comes next.
+    pub fn run(&mut self, line: &str) -> (String, Next) {
+        let next = RefCell::new(None);
+        let mut page = Page::new();
+        let Self { setup, client, system, machine, terminal, .. } = self;
+        terminal.output.clear();
+        let mut tasks = Tasks::new();
+        tasks.spawn(async { panic!("{}", client.run().await) });
+        let command = tasks.spawn(async {
+            let run = commands::execute(line, &mut page, terminal, system, machine).await;
+            page.write_to(terminal).await.unwrap();
+            *next.borrow_mut() = Some(run.unwrap());
+        });
+        setup.settle(client, &mut tasks);
+        while !tasks.is_done(command) {
+            assert!(setup.timer.advance_to_next(), "{line} does not end");
+            setup.settle(client, &mut tasks);
+        }
+        drop(tasks);
+        let output = String::from_utf8(self.terminal.output.clone()).unwrap();
+        assert!(!output.replace("\r\n", "").contains(['\r', '\n']), "{output:?}");
+        (output.replace("\r\n", "\n"), next.into_inner().unwrap())
+    }
+
+    /// What a command prints.
+    pub fn output(&mut self, line: &str) -> String {
+        let (output, next) = self.run(line);
+        assert_eq!(next, Next::Prompt, "{line}");
+        output
+    }
+}
