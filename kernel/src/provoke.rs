@@ -37,7 +37,8 @@ fn recurse(depth: u64) -> u64 {
 }
 
 fn exhaust_heap() -> ! {
-    for size in [1 << 20, 1 << 12, 1 << 6, 1] {
+    // Every size: freed small blocks may be kept for others of theirs.
+    for size in (0..=20).rev().map(|order| 1 << order) {
         let mut block = Vec::<u8>::new();
         while block.try_reserve_exact(size).is_ok() {
             Vec::leak(core::mem::take(&mut block));

@@ -2,6 +2,7 @@
 
 use crate::{
     console::session,
+    debugger,
     dt::{self, Interrupt, QueueEnd, QueuePair, Trigger},
     hardware::{TIMERS, ThisCpu, VirtualTimer},
     interrupts::gic,
@@ -161,8 +162,10 @@ fn name(what: &'static str, label: Option<u32>) -> &'static str {
 
 /// Runs the tasks.
 pub fn for_ever(ready: Ready) -> ! {
-    let Ready { system, manager, hypervisor } = ready;
+    let ready: &'static Ready = Box::leak(Box::new(ready));
+    let Ready { system, manager, hypervisor } = *ready;
     let executor = Executor::new(ThisCpu, &RUN_QUEUE);
+    debugger::tell(ready, &executor.spawner());
     if let Some(manager) = manager {
         executor.spawn("rm", async move {
             let error = manager.run().await;

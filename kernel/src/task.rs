@@ -30,6 +30,8 @@ mod tests;
 
 pub use executor::{Executor, Spawner};
 pub use queue::RunQueue;
+#[cfg(target_os = "none")]
+pub(crate) use slots::Slots;
 pub use slots::{TaskInfo, TaskState};
 pub use yielding::{YieldNow, yield_now};
 

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod build;
 mod dt;
+mod gdb;
 mod handover;
 mod host;
 mod machine;
@@ -63,6 +64,10 @@ enum Command {
     ///
     /// Fails if a number grew by more than 3 % over the baseline that the repository keeps.
     Bench(bench::Options),
+    /// Start the machine stopped, with gdb attached that knows the symbols of shim and guest
+    ///
+    /// Its commands billy-tasks, billy-irqs, billy-queues, billy-trace and billy-log show the guest.
+    Gdb(gdb::Options),
     /// Print a log that somebody sent, with functions and lines for its code addresses
     Symbolize(symbolize::Options),
 }
@@ -75,6 +80,7 @@ fn main() -> ExitCode {
         Command::Run(options) => run::command(&options),
         Command::Dt(options) => dt::command(&options),
         Command::Test(options) => test::command(&options),
+        Command::Gdb(options) => gdb::command(&options),
         Command::Symbolize(options) => symbolize::command(&options),
     };
     result.unwrap_or_else(|error| {

@@ -99,6 +99,12 @@ impl Staged {
 
     /// The command that runs this machine with the guest's serial line on stdin and stdout.
     pub fn command(&self) -> Command {
+        self.command_with_console("stdio,id=console,mux=off,signal=off")
+    }
+
+    /// The command that runs this machine with the guest's serial line on the character device
+    /// `console`, whose id must be so.
+    pub fn command_with_console(&self, console: &str) -> Command {
         let mut command = dying_with_us("qemu-system-aarch64");
         command
             .args(["-M", "virt,virtualization=on,gic-version=3"])
@@ -106,7 +112,7 @@ impl Staged {
             .arg("-cpu")
             .arg(self.options.cpu.to_string())
             .args(["-nic", "none", "-display", "none", "-monitor", "none"])
-            .args(["-chardev", "stdio,id=console,mux=off,signal=off"])
+            .args(["-chardev", console])
             .args(["-serial", "chardev:console"])
             .arg("-chardev")
             .arg(format!("file,id=shimlog,path={}", escaped(&self.shim_log())))

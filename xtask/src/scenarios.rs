@@ -18,6 +18,8 @@ use crate::test::Count;
 
 mod boot;
 mod console;
+mod crash;
+mod debugger;
 mod ends;
 mod services;
 mod shell;
@@ -70,20 +72,33 @@ impl Lab {
 
     /// The error as text, code addresses in it resolved.
     fn explain(&self, error: &Error) -> String {
+        self.resolve(&format!("{error:#}"))
+    }
+
+    /// The text, code addresses in it resolved.
+    fn resolve(&self, text: &str) -> String {
         let symbols = [
             Symbols::open("billy", &self.artefacts.guest_elf),
             Symbols::open("shim", &self.artefacts.shim_elf),
         ];
         let mut annotator = Annotator::new(symbols.into_iter().flatten().collect());
-        let bytes = annotator.feed(format!("{error:#}\n").as_bytes());
+        let bytes = annotator.feed(format!("{}\n", text.trim_end()).as_bytes());
         String::from_utf8_lossy(&bytes).into_owned()
     }
 }
 
 fn all() -> impl Iterator<Item = &'static Scenario> {
-    [boot::SCENARIOS, ends::SCENARIOS, shell::SCENARIOS, console::SCENARIOS, services::SCENARIOS]
-        .into_iter()
-        .flatten()
+    [
+        boot::SCENARIOS,
+        ends::SCENARIOS,
+        shell::SCENARIOS,
+        console::SCENARIOS,
+        services::SCENARIOS,
+        crash::SCENARIOS,
+        debugger::SCENARIOS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The names of all scenarios on these processors.

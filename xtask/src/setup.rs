@@ -3,6 +3,8 @@
 //! Programs come as Debian packages ([`packages`]); the core library of the bare-metal target
 //! from rustup, or built from the distribution's source package ([`core_library`], [`rust_src`]).
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 mod core_library;
@@ -17,4 +19,12 @@ mod sources;
 pub fn ensure() -> Result<()> {
     packages::ensure()?;
     core_library::ensure()
+}
+
+/// Installs a gdb that knows AArch64, if there is none, and returns it.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_debugger() -> Result<PathBuf> {
+    packages::ensure_debugger()
 }

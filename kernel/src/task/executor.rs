@@ -104,6 +104,12 @@ impl Spawner {
         self.slots.borrow_mut().insert(name, self.queue, future);
     }
 
+    /// Where the tasks are, for a debugger; they stay there as long as the executor.
+    #[cfg(target_os = "none")]
+    pub(crate) fn slots(&self) -> *const RefCell<Slots> {
+        Rc::as_ptr(&self.slots)
+    }
+
     /// Lists the tasks there are, in the order of their slots.
     pub fn tasks(&self) -> impl Iterator<Item = TaskInfo> + '_ {
         let len = self.slots.borrow().len();

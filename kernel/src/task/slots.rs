@@ -18,7 +18,7 @@ pub(super) struct Task {
 
 /// All tasks, and which slots are free.
 #[derive(Default)]
-pub(super) struct Slots {
+pub(crate) struct Slots {
     slots: Vec<Option<Rc<Task>>>,
     free: Vec<u32>,
     names: Vec<&'static &'static str>,

@@ -1,6 +1,7 @@
 //! The programs from the distribution: QEMU and the device-tree compiler.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -28,6 +29,10 @@ const PROGRAMS: [Program; 2] = [
     },
 ];
 
+/// Debian's gdb for all processors; elsewhere the plain one often is.
+const DEBUGGER: Program =
+    Program { names: &["gdb-multiarch"], package: "gdb-multiarch", description: "gdb for AArch64" };
+
 /// Long enough for a slow mirror.
 const LIMIT: Duration = Duration::from_secs(1200);
 
@@ -36,7 +41,36 @@ const LIMIT: Duration = Duration::from_secs(1200);
 /// # Errors
 /// Not root, no apt-get, or apt-get failed.
 pub fn ensure() -> Result<()> {
-    let missing: Vec<&Program> = PROGRAMS.iter().filter(|program| !present(program)).collect();
+    provide(&PROGRAMS)
+}
+
+/// Installs a gdb that knows AArch64, if there is none, and returns its path.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_debugger() -> Result<PathBuf> {
+    if let Some(gdb) = DEBUGGER.names.iter().chain(&["gdb"]).find_map(|name| knowing_aarch64(name))
+    {
+        return Ok(gdb);
+    }
+    provide(&[DEBUGGER])?;
+    knowing_aarch64("gdb-multiarch").context("gdb-multiarch does not know AArch64")
+}
+
+/// The program, if it is a gdb that can debug AArch64, by scripts in Python.
+fn knowing_aarch64(name: &str) -> Option<PathBuf> {
+    let gdb = host::find_program(name)?;
+    let question = "python gdb.execute('set architecture aarch64')";
+    let knows = Command::new(&gdb)
+        .args(["-nx", "-batch", "-ex", question])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    knows.is_ok_and(|status| status.success()).then_some(gdb)
+}
+
+fn provide(programs: &[Program]) -> Result<()> {
+    let missing: Vec<&Program> = programs.iter().filter(|program| !present(program)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -140,7 +174,10 @@ fn manual_command(os_release: &str, packages: &[&str]) -> String {
         .unwrap_or(("<your package manager> install", "qemu-system-aarch64", "dtc"));
     let names = packages.iter().map(|package| match *package {
         "qemu-system-arm" => qemu,
-        _ => dtc,
+        "device-tree-compiler" => dtc,
+        // The package of that name is Debian's own.
+        _ if qemu == "qemu-system-arm" => "gdb-multiarch",
+        _ => "gdb",
     });
     let names: Vec<&str> = names.collect();
     format!("{tool} {}", names.join(" "))
