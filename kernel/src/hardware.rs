@@ -14,6 +14,8 @@ const FALLBACK: Frequency = match Frequency::from_hertz(1_000_000_000) {
 };
 /// `CNTV_CTL_EL0.ENABLE`.
 const ENABLE: u64 = 1;
+/// The latest alarm. An emulator may add the counter's offset to it, and hangs if that wraps.
+const LATEST: u64 = 1 << 62;
 
 /// All deadlines of this kernel.
 pub static TIMERS: Timers<VirtualTimer> = Timers::new(VirtualTimer);
@@ -55,16 +57,20 @@ impl Counter for VirtualTimer {
     }
 
     fn set_alarm(&self, deadline: Option<Instant>) {
-        let control = if deadline.is_some() { ENABLE } else { 0 };
-        let compare = deadline.map_or(u64::MAX, Instant::ticks);
-        // SAFETY: the timer is ours; its interrupt is handled by `TimerInterrupt`.
+        let Some(deadline) = deadline else {
+            // SAFETY: the timer is ours.
+            unsafe { asm!("msr cntv_ctl_el0, xzr", "isb", options(nostack, nomem)) };
+            return;
+        };
+        let compare = deadline.ticks().min(LATEST);
+        // SAFETY: likewise; its interrupt is handled by `TIMERS`.
         unsafe {
             asm!(
                 "msr cntv_cval_el0, {}",
                 "msr cntv_ctl_el0, {}",
                 "isb",
                 in(reg) compare,
-                in(reg) control,
+                in(reg) ENABLE,
                 options(nostack, nomem)
             );
         }

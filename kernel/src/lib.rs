@@ -8,6 +8,7 @@
 //! | [`time`], [`task`] | the timer queue and the cooperative scheduler |
 //! | [`log`] | the log ring, which outlives a crash |
 //! | [`services`] | what answers other VMs |
+//! | [`watch`] | a rare look whether an interrupt was lost |
 //! | [`system`], [`shell`] | what was found, and the console that shows it |
 //! | [`trace`] | the last interrupts, hypercalls, wakes and polls |
 //! | [`crash`] | crash reports as text |
@@ -31,6 +32,7 @@ pub mod system;
 pub mod task;
 pub mod time;
 pub mod trace;
+pub mod watch;
 
 pub use billy_dt as dt;
 

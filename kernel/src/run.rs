@@ -12,6 +12,7 @@ use crate::{
     system::System,
     task::{Executor, RunQueue},
     time::Sleep,
+    watch,
 };
 use alloc::{boxed::Box, format, vec::Vec};
 use core::time::Duration;
@@ -189,6 +190,9 @@ pub fn for_ever(ready: Ready) -> ! {
             log::error!(target: "msgq", "{error}");
         });
     }
+    executor.spawn("watch", async move {
+        watch::watch(system, &KernelTimer).await;
+    });
     let shell = session::run(system, manager, hypervisor, executor.spawner());
     executor.spawn("shell", shell);
     executor.run()

@@ -113,6 +113,12 @@ impl<H: Hypercalls> Doorbell<H> {
         self.waker.wake();
     }
 
+    /// Has the waiting task ask the hypervisor once, though no vIRQ came: one may have been lost. Not for polling.
+    pub fn look(&self) {
+        self.state.fetch_max(AGAIN, Ordering::AcqRel);
+        self.waker.wake();
+    }
+
     /// Waits for flags, takes all that are set, and returns them; never 0. Plain kicks are only counted.
     ///
     /// # Errors

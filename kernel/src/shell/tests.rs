@@ -1,6 +1,6 @@
 //! Every command, as a person sees it, in a system around fakes.
 
-mod rig;
+pub(crate) mod rig;
 
 use super::{End, commands::Next, run};
 use crate::shell::Audience;

@@ -52,6 +52,12 @@ impl<H: Hypercalls> MessageReceiver<H> {
         }
     }
 
+    /// Has the waiting task ask the hypervisor once, though no vIRQ came: one may have been lost. Not for polling.
+    pub fn look(&self) {
+        self.recheck();
+        self.waker.wake();
+    }
+
     /// Makes the next attempt ask the hypervisor, though no vIRQ came.
     pub(crate) fn recheck(&self) {
         self.ready.store(true, Ordering::Release);

@@ -44,6 +44,12 @@ impl<H: Hypercalls> MessageSender<H> {
         self.waker.wake();
     }
 
+    /// Has the waiting task ask the hypervisor once, though no vIRQ came: one may have been lost. Not for polling.
+    pub fn look(&self) {
+        self.recheck();
+        self.waker.wake();
+    }
+
     /// Makes the next attempt ask the hypervisor, though no vIRQ came.
     pub(crate) fn recheck(&self) {
         self.full.store(false, Ordering::Release);
@@ -136,6 +142,11 @@ impl<H: Hypercalls> MessageSender<H> {
                 result => return result,
             }
         }
+    }
+
+    /// Whether a message did not fit, or the last one left no room, and no vIRQ has come since.
+    pub fn is_full(&self) -> bool {
+        self.full.load(Ordering::Acquire)
     }
 
     /// The capability.

@@ -120,6 +120,7 @@ pub struct Rig {
     pub to_guest: DoorbellEnds,
     pub to_peer: DoorbellEnds,
     pub queue_to_peer: QueueEnds,
+    pub queue_to_guest: QueueEnds,
     pub system: System<FakeVm, FakeTimer>,
     pub machine: Still,
     pub terminal: Terminal,
@@ -175,7 +176,18 @@ impl Rig {
         };
         let machine = Still { log: leak(LogRing::new()) };
         let terminal = Terminal::default();
-        Self { setup, client, peer, to_guest, to_peer, queue_to_peer, system, machine, terminal }
+        Self {
+            setup,
+            client,
+            peer,
+            to_guest,
+            to_peer,
+            queue_to_peer,
+            queue_to_guest,
+            system,
+            machine,
+            terminal,
+        }
     }
 
     /// The same VM, given nothing by its hypervisor.
