@@ -13,6 +13,7 @@ use crate::{host, setup};
 
 pub mod image;
 pub mod trees;
+pub mod variation;
 
 use trees::{Capabilities, Trees};
 

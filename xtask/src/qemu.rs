@@ -146,7 +146,7 @@ fn described(options: &MachineOptions) -> Result<Vec<u8>> {
     if !files.is_empty() {
         return handover::read(&files);
     }
-    let trees = Trees::compile(options.capabilities.choice())?;
+    let trees = Trees::varied(options.capabilities.choice(), &options.variation)?;
     Ok(match options.merged {
         true => trees.merged,
         false => trees.concatenated(),

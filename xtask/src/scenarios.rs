@@ -4,6 +4,7 @@
 //! once for each processor; its name is `<processor>::<theme>::<what it shows>`.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context, Error, Result};
@@ -16,13 +17,18 @@ use crate::qemu::{Cpu, MachineOptions, Staged};
 use crate::symbols::{Annotator, Symbols};
 use crate::test::Count;
 
+mod bare;
 mod boot;
 mod console;
 mod crash;
 mod debugger;
 mod ends;
+mod faults;
+mod rm;
 mod services;
 mod shell;
+mod trees;
+mod uart;
 
 /// What Billy's shell shows at the start of a line when it waits for one. While a person types,
 /// the line is drawn again, but then no new one begins.
@@ -58,6 +64,14 @@ impl Lab {
         let options = MachineOptions { cpu: self.cpu, ..options };
         let staged = Staged::new(&options, &self.artefacts, &self.dir)?;
         Machine::spawn(staged.command(), Some(staged.shim_log()))
+    }
+
+    /// Runs a command that is no machine of ours.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn spawn(&self, command: Command) -> Result<Machine> {
+        Machine::spawn(command, None)
     }
 
     /// Starts a machine and waits for Billy's first prompt.
@@ -96,6 +110,11 @@ fn all() -> impl Iterator<Item = &'static Scenario> {
         services::SCENARIOS,
         crash::SCENARIOS,
         debugger::SCENARIOS,
+        bare::SCENARIOS,
+        trees::SCENARIOS,
+        uart::SCENARIOS,
+        rm::SCENARIOS,
+        faults::SCENARIOS,
     ]
     .into_iter()
     .flatten()

@@ -128,11 +128,8 @@ impl Numbers {
             };
             let known = baseline.0.get(target.key).map_or(String::from("-"), u64::to_string);
             let verdict = if met { "" } else { "  missed" };
-            let _ = writeln!(
-                table,
-                "{:<46} {value:>9} {limit:>11} {known:>9}{verdict}",
-                target.what
-            );
+            let _ =
+                writeln!(table, "{:<46} {value:>9} {limit:>11} {known:>9}{verdict}", target.what);
         }
         table
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
+use super::variation::{self, Variation};
 use crate::host;
 
 /// How capability ids are chosen.
@@ -29,7 +30,9 @@ pub struct Trees {
     pub base: Vec<u8>,
     /// `overlay.dtbo`: what RM adds.
     pub overlay: Vec<u8>,
-    /// `merged.dtb`: the overlay applied to the base.
+    /// What a machine has besides: a UART, a command line.
+    pub further: Vec<Vec<u8>>,
+    /// `merged.dtb`: the overlays applied to the base.
     pub merged: Vec<u8>,
 }
 
@@ -39,28 +42,47 @@ impl Trees {
     /// # Errors
     /// The device-tree compiler found a fault; it has printed where.
     pub fn compile(capabilities: Capabilities) -> Result<Self> {
+        Self::varied(capabilities, &Variation::default())
+    }
+
+    /// Compiles the sources in `qemu/dt`, for a machine that differs from its own.
+    ///
+    /// # Errors
+    /// As [`compile`](Self::compile).
+    pub fn varied(capabilities: Capabilities, variation: &Variation) -> Result<Self> {
         let sources = host::workspace().join("qemu/dt");
         let work = WorkDir::new("trees")?;
-        let template = sources.join("overlay.dts");
-        let overlay = fs::read_to_string(&template)
-            .with_context(|| format!("reading {}", template.display()))?;
-        let overlay = substitute(&overlay, &mut Ids::new(capabilities))
-            .with_context(|| format!("in {}", template.display()))?;
-        let overlay_source = work.path.join("overlay.dts");
-        fs::write(&overlay_source, overlay)?;
+        let mut ids = Ids::new(capabilities);
+        let mut overlay = expanded(&sources.join("overlay.dts"), &mut ids)?;
+        if variation.no_rm {
+            overlay = variation::without_fragment(&overlay, "rm-rpc@")
+                .context("overlay.dts has no rm-rpc any more")?;
+        }
+        let mut texts = vec![overlay];
+        if let Some(uart) = variation.uart {
+            texts.push(expanded(&sources.join(uart.source()), &mut ids)?);
+        }
+        texts.extend(variation.bootargs.as_deref().map(variation::bootargs_overlay));
 
-        let base = compile(&sources.join("gunyah-vm.dts"), &work.path.join("base.dtb"))?;
-        let overlay = compile(&overlay_source, &work.path.join("overlay.dtbo"))?;
-        let (base_file, overlay_file) =
-            (work.path.join("base.dtb"), work.path.join("overlay.dtbo"));
+        let base_file = work.path.join("base.dtb");
+        let base = compile(&sources.join("gunyah-vm.dts"), &base_file)?;
+        let (mut files, mut overlays) = (Vec::new(), Vec::new());
+        for (number, text) in texts.iter().enumerate() {
+            let source = work.path.join(format!("overlay-{number}.dts"));
+            let file = work.path.join(format!("overlay-{number}.dtbo"));
+            fs::write(&source, text)?;
+            overlays.push(compile(&source, &file)?);
+            files.push(file);
+        }
         let merged = work.path.join("merged.dtb");
         let shell = Shell::new()?;
-        cmd!(shell, "fdtoverlay -i {base_file} -o {merged} {overlay_file}")
+        cmd!(shell, "fdtoverlay -i {base_file} -o {merged} {files...}")
             .quiet()
             .run()
-            .context("applying overlay.dts to gunyah-vm.dts")?;
+            .context("applying the overlays to gunyah-vm.dts")?;
         let merged = fs::read(merged)?;
-        Ok(Self { base, overlay, merged })
+        let overlay = overlays.remove(0);
+        Ok(Self { base, overlay, further: overlays, merged })
     }
 
     /// Writes the trees under their names into `dir`.
@@ -72,13 +94,22 @@ impl Trees {
         Ok(())
     }
 
-    /// Base and overlay as they lie in memory: the overlay at the next 8-byte boundary.
+    /// Base and overlays as they lie in memory: each overlay at the next 8-byte boundary.
     pub fn concatenated(&self) -> Vec<u8> {
         let mut bytes = self.base.clone();
-        bytes.resize(bytes.len().next_multiple_of(8), 0);
-        bytes.extend(&self.overlay);
+        for overlay in [&self.overlay].into_iter().chain(&self.further) {
+            bytes.resize(bytes.len().next_multiple_of(8), 0);
+            bytes.extend(overlay);
+        }
         bytes
     }
+}
+
+/// A template with ids in place of the placeholders.
+fn expanded(template: &Path, ids: &mut Ids) -> Result<String> {
+    let text =
+        fs::read_to_string(template).with_context(|| format!("reading {}", template.display()))?;
+    substitute(&text, ids).with_context(|| format!("in {}", template.display()))
 }
 
 fn compile(source: &Path, output: &Path) -> Result<Vec<u8>> {

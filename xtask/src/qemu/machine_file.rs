@@ -57,8 +57,12 @@ pub fn write(
     Script::parse(vm.script.iter().map(String::as_str)).context("reading the peer's script")?;
     let mut file = MachineFile::of(vm);
     file.options.no_reboot = options.no_reboot;
+    file.options.trace_exits = options.trace_exits;
     file.options.seed = options.capabilities.seed;
-    file.options.hide_rm_console = has_no_console(&found.platform);
+    file.options.hide_rm_console = options.hide_rm_console || has_no_console(&found.platform);
+    if let Some(tune) = options.tune {
+        tune(&mut file.options);
+    }
     Machine::new(&file).context("making the machine of the tree")?;
     Ok((file.to_string(), found.ram.size))
 }
@@ -75,6 +79,7 @@ mod tests {
 
     use super::*;
     use crate::build::trees::{Capabilities, Trees};
+    use crate::build::variation::{UartChoice, Variation};
 
     const STAGING: Staging = Staging {
         image: (0x4400_0000, 0x2_0000),
@@ -118,6 +123,30 @@ mod tests {
         assert_eq!(vm.sources, [source]);
         let pair = LabelledQueuePair { label: 2, peer: 3, queues: queues(4, 963) };
         assert_eq!(vm.queue_pairs, [pair]);
+    }
+
+    #[test]
+    fn uarts_and_what_is_left_out_are_as_chosen() {
+        for (choice, expected) in [
+            (UartChoice::Ns16550a, (UartKind::Ns16550a, 0x3f8, 0, Some(32))),
+            (UartChoice::Ns16550aPolled, (UartKind::Ns16550a, 0x1000_0000, 2, None)),
+            (UartChoice::Ns16550aDoorbell, (UartKind::Ns16550a, 0x3f8, 0, Some(37))),
+            (UartChoice::Pl011, (UartKind::Pl011, 0x900_0000, 0, Some(33))),
+        ] {
+            let variation = Variation {
+                no_rm: true,
+                uart: Some(choice),
+                bootargs: Some("console=uart".into()),
+            };
+            let trees = Trees::varied(Capabilities::Random(7), &variation).unwrap();
+            let file = machine(&trees.concatenated());
+            assert_eq!(file, machine(&trees.merged));
+            let [vm] = file.vms.as_slice() else { panic!("{file}") };
+            let [uart] = vm.uarts.as_slice() else { panic!("{file}") };
+            assert_eq!((uart.kind, uart.base, uart.shift, uart.intid), expected);
+            assert_eq!(vm.resource_manager, None);
+            assert_eq!(vm.queue_pairs.len(), 1);
+        }
     }
 
     #[test]

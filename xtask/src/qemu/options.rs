@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use crate::build::CapabilityOptions;
+use crate::build::variation::Variation;
 
 /// What the image's address is aligned to.
 pub const IMAGE_ALIGNMENT: u64 = 2 << 20;
@@ -42,9 +43,20 @@ pub struct MachineOptions {
     /// Count instructions instead of time: every run is the same, and slower
     #[arg(long)]
     pub icount: bool,
+    #[command(flatten)]
+    pub variation: Variation,
+    /// Have the Resource Manager refuse the guest's console
+    #[arg(long)]
+    pub hide_rm_console: bool,
+    /// Have the shim log each exit of the guest, with the instructions before it.
+    #[arg(skip)]
+    pub trace_exits: bool,
     /// What lies where the guest looks for its device tree, if not the machine's own trees.
     #[arg(skip)]
     pub handed_over: Option<Vec<u8>>,
+    /// Changes how the shim behaves.
+    #[arg(skip)]
+    pub tune: Option<fn(&mut billy_shim::machine_file::Options)>,
 }
 
 impl Default for MachineOptions {
@@ -60,7 +72,11 @@ impl Default for MachineOptions {
             script: None,
             no_reboot: false,
             icount: false,
+            variation: Variation::default(),
+            hide_rm_console: false,
+            trace_exits: false,
             handed_over: None,
+            tune: None,
         }
     }
 }

@@ -1,13 +1,17 @@
 //! The console under load: all output, in order; more input than anybody can type.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 
 use super::{Lab, PROMPT, Scenario};
+use crate::machine::Machine;
 use crate::qemu::{MachineOptions, Outcome, Script};
 
 /// The scenarios of this theme.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("console::output_of_64_kib_is_whole", output),
+    Scenario::new("console::output_is_whole_under_a_thousand_doorbells", output_under_interrupts),
     Scenario::new("console::the_end_of_input_is_not_the_end_of_the_run", end_of_input),
     Scenario::new("console::an_input_flood_does_no_harm", flood),
     Scenario::new("console::input_faster_than_it_is_read_is_counted", owner_floods),
@@ -15,6 +19,27 @@ pub const SCENARIOS: &[Scenario] = &[
 
 fn output(lab: &Lab) -> Result<()> {
     let mut billy = lab.boot(MachineOptions::default())?;
+    count(&mut billy)?;
+    power_off(billy)
+}
+
+/// Text is copied through SIMD registers, which every interrupt must leave as they were.
+fn output_under_interrupts(lab: &Lab) -> Result<()> {
+    let script = Some(Script::Text("expect console \"count\"\nring 3 0x1 1000\nlog rung\n"));
+    let mut billy = lab.boot(MachineOptions { script, ..MachineOptions::default() })?;
+    billy.set_patience(Duration::from_secs(180));
+    count(&mut billy)?;
+    billy.wait_for_log("rung")?;
+    power_off(billy)
+}
+
+fn power_off(mut billy: Machine) -> Result<()> {
+    billy.send("poweroff\r");
+    billy.expect_exit(Outcome::End)?;
+    Ok(())
+}
+
+fn count(billy: &mut Machine) -> Result<()> {
     let lines = 16_000;
     let output = billy.ask(&format!("count {lines}"), PROMPT)?;
     ensure!(output.len() > 64 << 10, billy.failure(&format!("only {} bytes", output.len())));
@@ -28,8 +53,6 @@ fn output(lab: &Lab) -> Result<()> {
         );
     }
     ensure!(numbers.next().is_none(), billy.failure("more lines than asked for"));
-    billy.send("poweroff\r");
-    billy.expect_exit(Outcome::End)?;
     Ok(())
 }
 
@@ -42,9 +65,7 @@ fn flood(lab: &Lab) -> Result<()> {
     billy.expect("flood-is-over")?;
     billy.expect(PROMPT)?;
     billy.ask("uptime", PROMPT)?;
-    billy.send("poweroff\r");
-    billy.expect_exit(Outcome::End)?;
-    Ok(())
+    power_off(billy)
 }
 
 fn end_of_input(lab: &Lab) -> Result<()> {
@@ -71,7 +92,5 @@ fn owner_floods(lab: &Lab) -> Result<()> {
         dropped.and_then(|number| number.parse().ok()).is_some_and(|number: u32| number > 0),
         billy.failure("`irq` does not show that input was dropped")
     );
-    billy.send("poweroff\r");
-    billy.expect_exit(Outcome::End)?;
-    Ok(())
+    power_off(billy)
 }

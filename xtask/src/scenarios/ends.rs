@@ -55,11 +55,15 @@ fn panic(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
+/// The end that stands for a device tree that cannot be used.
+const BROKEN_TREE: &str = "SYSTEM_RESET2 (type 0x80000001";
+
 /// Starts with these bytes in the place of the trees and expects the failure code.
 fn refuse(lab: &Lab, handed_over: Vec<u8>) -> Result<()> {
     let options = MachineOptions { handed_over: Some(handed_over), ..MachineOptions::default() };
-    lab.start(options)?.expect_exit(Outcome::Failure)?;
-    Ok(())
+    let mut billy = lab.start(options)?;
+    billy.expect_exit(Outcome::Failure)?;
+    billy.wait_for_log(BROKEN_TREE)
 }
 
 fn no_tree(lab: &Lab) -> Result<()> {

@@ -1,0 +1,163 @@
+//! The Resource Manager as it really behaves, and what the shell learns from it.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::{Lab, PROMPT, Scenario};
+use crate::machine::Machine;
+use crate::qemu::{MachineOptions, Outcome, Script};
+
+/// The scenarios of this theme.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario::new("rm::tells_about_this_vm", information),
+    Scenario::new("rm::out_of_memory_is_waited_for", no_memory),
+    Scenario::new("rm::writes_that_get_no_answer_are_told", no_answer),
+    Scenario::new("rm::the_oldest_of_257_notifications_is_lost", notifications),
+    Scenario::new("rm::replies_in_order_with_notifications", in_order),
+    Scenario::new("rm::a_request_dropped_without_a_reply", dropped_request),
+    Scenario::new("rm::queues_with_documented_errors", documented_errors),
+    Scenario::new("rm::flags_that_clear_themselves_are_kicks", acknowledged),
+];
+
+/// Long runs on a busy machine.
+const LONG: Duration = Duration::from_secs(180);
+
+fn scripted(lab: &Lab, script: &'static str, options: MachineOptions) -> Result<Machine> {
+    let script = Some(Script::Text(script));
+    let mut billy = lab.boot(MachineOptions { script, ..options })?;
+    billy.set_patience(LONG);
+    Ok(billy)
+}
+
+fn ask(billy: &mut Machine, line: &str, wanted: &[&str]) -> Result<()> {
+    let answer = billy.ask(line, PROMPT)?;
+    for words in wanted {
+        let reason = format!("`{line}` does not show `{words}`");
+        ensure!(answer.contains(words), billy.failure(&reason));
+    }
+    Ok(())
+}
+
+/// Numbers lines and checks that none is missing.
+fn count(billy: &mut Machine, last: u32) -> Result<()> {
+    let answer = billy.ask(&format!("count {last}"), PROMPT)?;
+    let lines: Vec<&str> = answer.lines().filter(|line| !line.is_empty()).collect();
+    let expected: Vec<String> = (1..=last).map(|number| number.to_string()).collect();
+    ensure!(lines == expected, billy.failure("the numbered lines are not whole"));
+    Ok(())
+}
+
+fn power_off(mut billy: Machine) -> Result<()> {
+    billy.send("poweroff\r");
+    billy.expect_exit(Outcome::End)?;
+    Ok(())
+}
+
+fn information(lab: &Lab) -> Result<()> {
+    let mut billy = lab.boot(MachineOptions::default())?;
+    for (line, wanted) in [
+        ("rm vm", &["billy, VMID 0x80", "VM RUNNING", "owner       VMID 0x3", "0x1000164"][..]),
+        ("rm vm 3", &["rm: RM refused VM_GET_ID (target 3): ARGUMENT_INVALID (6)"]),
+        ("rm lookup name billy", &["VMID 0x80"]),
+        ("rm lookup name kettle", &["no VM"]),
+        ("rm lookup uri vm:kettle", &["no VM"]),
+        ("rm lookup guid 00000000000000000000000000000000", &["VMID 0x80"]),
+        ("rm peers", &["VMID 0x3"]),
+        ("rm resources", &["DOORBELL (1) label 3", "INTID 962", "MSGQUEUE_SEND (2) label 2"]),
+        ("rm resources 0", &["ARGUMENT_INVALID (6)"]),
+        ("rm stats", &["timeouts 0", "packets dropped 0", "interrupts lost 0"]),
+    ] {
+        ask(&mut billy, line, wanted)?;
+    }
+    power_off(billy)
+}
+
+fn no_memory(lab: &Lab) -> Result<()> {
+    let script = "expect console \"count\"\nrm CONSOLE_WRITE refuse 1 5\n";
+    let mut billy = scripted(lab, script, MachineOptions::default())?;
+    count(&mut billy, 3000)?;
+    ask(&mut billy, "rm stats", &["put off 5", "output without an answer 0 bytes"])?;
+    power_off(billy)
+}
+
+fn no_answer(lab: &Lab) -> Result<()> {
+    let options = MachineOptions {
+        tune: Some(|options| options.rm.longest_write = 1000),
+        ..MachineOptions::default()
+    };
+    let mut billy = scripted(lab, "", options)?;
+    billy.send("count 300\r");
+    billy.expect("bytes of output may be lost: RM did not answer]")?;
+    billy.expect(PROMPT)?;
+    ask(&mut billy, "uptime", &["up "])?;
+    power_off(billy)
+}
+
+fn notifications(lab: &Lab) -> Result<()> {
+    // One byte each: eight in the queue, one on its way, 256 that wait. The others are lost.
+    let script = "expect console \"billy> \"\nflood 300 1\ntype \"\\r\"\n";
+    let mut billy = lab.start(MachineOptions {
+        script: Some(Script::Text(script)),
+        ..MachineOptions::default()
+    })?;
+    billy.expect("unknown command '")?;
+    let typed = billy.expect("'")?;
+    let reason = format!("{} bytes came, not 265: `{typed}`", typed.len());
+    ensure!(typed == "a".repeat(265), billy.failure(&reason));
+    billy.expect(PROMPT)?;
+    power_off(billy)
+}
+
+fn in_order(lab: &Lab) -> Result<()> {
+    let options = MachineOptions {
+        tune: Some(|options| {
+            options.rm.in_order = true;
+            options.rm.replies = 8;
+        }),
+        ..MachineOptions::default()
+    };
+    let script = "expect console \"count\"\nflood 100 1\ntype \"\\x03\"\n";
+    let mut billy = scripted(lab, script, options)?;
+    count(&mut billy, 3000)?;
+    billy.expect(PROMPT)?;
+    ask(&mut billy, "rm stats", &["timeouts 0", "packets dropped 0"])?;
+    power_off(billy)
+}
+
+fn dropped_request(lab: &Lab) -> Result<()> {
+    let script = "expect console \"billy> \"\nrm VM_GET_PEERS drop\n";
+    let mut billy = scripted(lab, script, MachineOptions::default())?;
+    ask(&mut billy, "rm peers", &["RM did not answer VM_GET_PEERS within 5000 ms"])?;
+    ask(&mut billy, "rm peers", &["VMID 0x3"])?;
+    ask(&mut billy, "rm stats", &["timeouts 1"])?;
+    power_off(billy)
+}
+
+fn documented_errors(lab: &Lab) -> Result<()> {
+    let options = MachineOptions {
+        tune: Some(|options| options.documented_errors = true),
+        ..MachineOptions::default()
+    };
+    let script = "expect console \"billy> \"\nsend 2 \"message {n}\" 100\n\
+                  expect message 2 \"message {n}\" 100 within 60000\n\
+                  broken 2 on\nsend 2 hello\n";
+    let mut billy = scripted(lab, script, options)?;
+    // What the running code calls success, the document calls an error.
+    billy.expect("MSGQUEUE_RECEIVE (0x1c) on message queue")?;
+    billy.expect("ADDR_OVERFLOW (20)")?;
+    count(&mut billy, 3000)?;
+    power_off(billy)
+}
+
+/// Flags that are acknowledged by themselves leave nothing to receive but the interrupt.
+fn acknowledged(lab: &Lab) -> Result<()> {
+    let script = "expect console \"clear themselves\"\nburst 3 0x1 1\nwait ms 200\n\
+                  burst 3 0x100 1\nexpect bells 1\nlog answered\n";
+    let mut billy = scripted(lab, script, MachineOptions::default())?;
+    let answer = "bell 3 interrupts for flags 0xffff, of which 0x1 clear themselves";
+    ask(&mut billy, "bell mask 3 0xffff 0x1", &[answer])?;
+    billy.wait_for_log("answered")?;
+    ask(&mut billy, "bell list", &["rings 1, kicks 1, answered 1", "flag 8: 1"])?;
+    power_off(billy)
+}

@@ -1,0 +1,196 @@
+//! The console where the Resource Manager gives none: a UART, or nothing; and an owner who is late.
+
+use anyhow::{Result, ensure};
+
+use super::{Lab, PROMPT, Scenario};
+use crate::build::variation::{UartChoice, Variation};
+use crate::machine::Machine;
+use crate::qemu::{MachineOptions, Outcome, Script};
+
+/// The scenarios of this theme.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario::new("uart::ns16550a_by_interrupt", |lab| {
+        same_shell(lab, UartChoice::Ns16550a, "Ns16550a, ByInterrupt", Some("32 edge"))
+    }),
+    Scenario::new("uart::ns16550a_polled", |lab| {
+        same_shell(lab, UartChoice::Ns16550aPolled, "Ns16550a, ByPolling", None)
+    }),
+    Scenario::new("uart::ns16550a_by_a_level_doorbell", |lab| {
+        same_shell(lab, UartChoice::Ns16550aDoorbell, "Ns16550a, ByInterrupt", Some("37 level"))
+    }),
+    Scenario::new("uart::pl011_by_interrupt", |lab| {
+        same_shell(lab, UartChoice::Pl011, "Pl011, ByInterrupt", Some("33 level"))
+    }),
+    Scenario::new("uart::an_input_flood_does_no_harm", flood),
+    Scenario::new("uart::a_panic_is_told", panic),
+    Scenario::new("uart::serves_when_rm_refuses_the_console", refused),
+    Scenario::new("uart::serves_when_asked_for", asked_for),
+    Scenario::new("uart::the_resource_manager_comes_first", manager_first),
+    Scenario::new("uart::without_any_console_services_run", no_console),
+    Scenario::new("uart::console_none_is_silent", silent),
+    Scenario::new("uart::a_late_owner_sees_the_end_of_the_log", late_owner),
+];
+
+fn variation(uart: Option<UartChoice>) -> Variation {
+    Variation { no_rm: true, uart, ..Variation::default() }
+}
+
+fn options(variation: Variation) -> MachineOptions {
+    MachineOptions { variation, ..MachineOptions::default() }
+}
+
+fn contains(billy: &Machine, answer: &str, word: &str) -> Result<()> {
+    ensure!(answer.contains(word), billy.failure(&format!("`{word}` is not shown")));
+    Ok(())
+}
+
+fn power_off(mut billy: Machine) -> Result<()> {
+    billy.send("poweroff\r");
+    billy.expect_exit(Outcome::End)?;
+    Ok(())
+}
+
+fn same_shell(lab: &Lab, uart: UartChoice, line: &str, interrupt: Option<&str>) -> Result<()> {
+    let mut billy = lab.boot(options(variation(Some(uart))))?;
+    for (command, words) in [
+        ("help", &["poweroff", "bell", "msgq"][..]),
+        ("vm", &["VMID 0x80", "UART"]),
+        ("tasks", &["shell", "polls"]),
+        ("bell list", &["3"]),
+        ("log", &[line]),
+    ] {
+        let answer = billy.ask(command, PROMPT)?;
+        for word in words {
+            contains(&billy, &answer, word)?;
+        }
+    }
+    let answer = billy.ask("irq", PROMPT)?;
+    contains(&billy, &answer, "console input dropped: 0 bytes")?;
+    contains(&billy, &answer, "unexpected 0")?;
+    match interrupt {
+        Some(interrupt) => contains(&billy, &answer, interrupt)?,
+        None => ensure!(!answer.contains("uart"), billy.failure("a polled UART interrupts")),
+    }
+    // Keys that the terminal makes three bytes of: "noxkettle".
+    billy.send("nott\x7f\x7fkettle\x1b[D\x1b[D\x1b[D\x1b[D\x1b[D\x1b[Dx\r");
+    billy.expect("noxkettle")?;
+    billy.expect(PROMPT)?;
+    let output = billy.ask("count 3000", PROMPT)?;
+    let numbers: Vec<u32> = output.lines().filter_map(|line| line.trim().parse().ok()).collect();
+    ensure!(numbers == (1..=3000).collect::<Vec<_>>(), billy.failure("output is not whole"));
+    power_off(billy)
+}
+
+fn flood(lab: &Lab) -> Result<()> {
+    for uart in [UartChoice::Ns16550a, UartChoice::Ns16550aPolled, UartChoice::Pl011] {
+        let mut billy = lab.boot(options(variation(Some(uart))))?;
+        billy.send(vec![b'x'; 16 << 10]);
+        billy.send("\x03\r");
+        billy.send("flood-is-over\r");
+        billy.expect("flood-is-over")?;
+        billy.expect(PROMPT)?;
+        billy.ask("uptime", PROMPT)?;
+        power_off(billy)?;
+    }
+    Ok(())
+}
+
+fn panic(lab: &Lab) -> Result<()> {
+    let mut billy = lab.boot(options(variation(Some(UartChoice::Ns16550a))))?;
+    billy.send("panic\r");
+    billy.expect("*** panicked at")?;
+    billy.expect_exit(Outcome::Failure)?;
+    Ok(())
+}
+
+fn refused(lab: &Lab) -> Result<()> {
+    let variation = Variation { uart: Some(UartChoice::Pl011), ..Variation::default() };
+    let hidden = MachineOptions { hide_rm_console: true, ..options(variation) };
+    let mut billy = lab.boot(hidden)?;
+    let log = billy.ask("log", PROMPT)?;
+    contains(&billy, &log, "RM refused CONSOLE_OPEN (target 0): ARGUMENT_INVALID (6)")?;
+    contains(&billy, &log, "Pl011, ByInterrupt")?;
+    power_off(billy)
+}
+
+fn asked_for(lab: &Lab) -> Result<()> {
+    for (bootargs, uart, line) in [
+        ("quiet console=ttyS0,115200", UartChoice::Ns16550a, "Ns16550a, ByInterrupt"),
+        ("console=pl011", UartChoice::Pl011, "Pl011, ByInterrupt"),
+    ] {
+        let bootargs = Some(bootargs.to_owned());
+        let variation = Variation { bootargs, uart: Some(uart), ..Variation::default() };
+        let mut billy = lab.boot(options(variation))?;
+        let log = billy.ask("log", PROMPT)?;
+        contains(&billy, &log, line)?;
+        let irq = billy.ask("irq", PROMPT)?;
+        contains(&billy, &irq, "uart")?;
+        power_off(billy)?;
+    }
+    Ok(())
+}
+
+fn manager_first(lab: &Lab) -> Result<()> {
+    // One kind of UART is there, the other is asked for.
+    let bootargs = Some("console=ttyAMA0".to_owned());
+    let uart = Some(UartChoice::Ns16550a);
+    let mut billy = lab.boot(options(Variation { bootargs, uart, ..Variation::default() }))?;
+    let log = billy.ask("log", PROMPT)?;
+    contains(&billy, &log, "none like console= asks for")?;
+    contains(&billy, &log, "console: open (backlog")?;
+    let irq = billy.ask("irq", PROMPT)?;
+    ensure!(!irq.contains("uart"), billy.failure("a UART that nobody uses interrupts"));
+    power_off(billy)
+}
+
+/// Rings and sends, then ends the run.
+const SERVICES: Script = Script::Text(
+    "ring 3 0x1 20\n\
+     expect bells 20\n\
+     send 2 hello\n\
+     expect message 2 hello\n\
+     stop\n",
+);
+
+fn no_console(lab: &Lab) -> Result<()> {
+    let no_rm = options(variation(None));
+    let hidden = MachineOptions { hide_rm_console: true, ..MachineOptions::default() };
+    for machine in [no_rm, hidden] {
+        let mut billy = lab.start(MachineOptions { script: Some(SERVICES), ..machine })?;
+        billy.expect_exit(Outcome::End)?;
+    }
+    Ok(())
+}
+
+fn silent(lab: &Lab) -> Result<()> {
+    let bootargs = Some("console=none".to_owned());
+    let uart = Some(UartChoice::Ns16550a);
+    let machine = options(Variation { bootargs, uart, ..Variation::default() });
+    let mut billy = lab.start(MachineOptions { script: Some(SERVICES), ..machine })?;
+    let said = billy.expect_exit(Outcome::End)?;
+    ensure!(said.is_empty(), billy.failure("something was said"));
+    Ok(())
+}
+
+fn late_owner(lab: &Lab) -> Result<()> {
+    let script = Some(Script::Text(
+        "expect open\n\
+         expect ms 500\n\
+         late-open\n\
+         type \"\\r\"\n\
+         expect console \"Gunyah, API version\"\n\
+         expect console \"billy> \"\n\
+         type \"uptime\\r\"\n\
+         expect console \"up 0:\"\n\
+         type \"poweroff\\r\"\n",
+    ));
+    let mut billy = lab.start(MachineOptions { script, ..MachineOptions::default() })?;
+    let before = billy.expect("Gunyah, API version")?;
+    ensure!(
+        before.contains("for who came late"),
+        billy.failure("the owner's console was open before")
+    );
+    let after = billy.expect_exit(Outcome::End)?;
+    ensure!(!after.contains("API version"), billy.failure("the log is shown more than once"));
+    Ok(())
+}
