@@ -2,6 +2,7 @@
 
 use crate::{
     critical,
+    interrupts::gic,
     task::Cpu,
     time::{Counter, Frequency, Instant, Timers},
 };
@@ -32,8 +33,12 @@ impl Cpu for ThisCpu {
         critical::unmask();
     }
 
+    /// Handles what ended the wait right here, which saves the way through the vector: it would
+    /// save and restore every register, and here none is in use.
     fn wait_for_interrupt(&self) {
         critical::wait_for_interrupt();
+        // SAFETY: the executor masks interrupts before it waits.
+        while unsafe { gic::dispatch_pending() } {}
     }
 }
 

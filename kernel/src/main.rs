@@ -30,7 +30,8 @@ mod image {
 
     #[unsafe(no_mangle)]
     extern "C" fn handle_interrupt() {
-        gic::dispatch();
+        // SAFETY: the CPU masks interrupts when it takes one.
+        unsafe { gic::dispatch() };
     }
 
     #[unsafe(no_mangle)]

@@ -45,6 +45,7 @@ pub trait Cpu {
     /// Lets interrupts in; pending ones are taken before this returns.
     fn unmask_interrupts(&self);
 
-    /// Stops until an interrupt is pending, masked or not.
+    /// Stops until an interrupt is pending, masked or not. May handle it, too; what is left is
+    /// handled when interrupts are let in.
     fn wait_for_interrupt(&self);
 }

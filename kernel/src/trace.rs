@@ -133,12 +133,6 @@ impl TraceRing {
         self.take(Kind::Woken, 0, 0).task.store(ptr::from_ref(task).cast_mut(), Relaxed);
     }
 
-    /// A task is about to be polled.
-    #[inline(always)]
-    pub fn polled(&self, task: &'static &'static str) {
-        self.take(Kind::Polled, 0, 0).task.store(ptr::from_ref(task).cast_mut(), Relaxed);
-    }
-
     /// Events ever recorded.
     pub fn recorded(&self) -> u64 {
         self.recorded.load(Relaxed)

@@ -115,9 +115,9 @@ class Billy(gdb.Command):
 
 
 class Trace(Billy):
-    """Show the last events: interrupts, hypercalls, wakes, polls."""
+    """Show the last events: interrupts, hypercalls, wakes."""
 
-    KINDS = {1: "interrupt", 2: "hypercall", 3: "hypercall", 4: "woken", 5: "polled"}
+    KINDS = {1: "interrupt", 2: "hypercall", 3: "hypercall", 4: "woken"}
     CALLS = {
         0x00: "HYP_IDENTIFY",
         0x12: "DOORBELL_SEND",

@@ -27,7 +27,7 @@ use core::{
     ptr::NonNull,
     sync::atomic::{AtomicU64, Ordering},
 };
-use critical_section::Mutex;
+use critical_section::{CriticalSection, Mutex};
 use safe_mmio::UniqueMmioPointer;
 use thiserror::Error;
 
@@ -133,20 +133,39 @@ fn int_id(intid: u32) -> Result<IntId, Error> {
     }
 }
 
-/// Handles what is pending; called by the interrupt vector, on the exception stack.
-#[inline]
-pub fn dispatch() {
-    let Some(intid) = GicCpuInterface::get_and_acknowledge_interrupt(InterruptGroup::Group1) else {
+/// Handles an interrupt that was signalled.
+///
+/// # Safety
+///
+/// Interrupts are masked: this is the interrupt vector, or whoever masked them.
+pub unsafe fn dispatch() {
+    // SAFETY: the caller's promise.
+    if !unsafe { dispatch_pending() } {
         SPURIOUS.fetch_add(1, Ordering::Relaxed);
-        return;
+    }
+}
+
+/// Handles the interrupt that is pending, if there is one; returns whether there was.
+///
+/// # Safety
+///
+/// Interrupts are masked.
+#[inline]
+pub unsafe fn dispatch_pending() -> bool {
+    let Some(intid) = GicCpuInterface::get_and_acknowledge_interrupt(InterruptGroup::Group1) else {
+        return false;
     };
     let number = u32::from(intid);
     BILLY_TRACE.interrupt(number);
-    match critical_section::with(|cs| TABLE.borrow_ref_mut(cs).take(number)) {
+    // SAFETY: interrupts are masked, by the caller's promise.
+    let masked = unsafe { CriticalSection::new() };
+    let handler = TABLE.borrow_ref_mut(masked).take(number);
+    match handler {
         Some(handler) => handler(),
         None => unexpected(number),
     }
     GicCpuInterface::end_interrupt(intid, InterruptGroup::Group1);
+    true
 }
 
 #[cold]

@@ -1,7 +1,6 @@
 //! The loop that polls ready tasks and sleeps when there are none.
 
 use super::{Cpu, TaskInfo, queue::RunQueue, slots::Slots};
-use crate::trace::BILLY_TRACE;
 use alloc::{boxed::Box, rc::Rc};
 use core::{cell::RefCell, fmt};
 
@@ -60,7 +59,6 @@ impl<C: Cpu> Executor<C> {
             return true;
         };
         queue.set_current(Some(task.header.name));
-        BILLY_TRACE.polled(task.header.name);
         let poll = task.poll();
         queue.set_current(None);
         if poll.is_ready() {

@@ -2,7 +2,7 @@
 
 use super::{header::Header, section};
 use crate::trace::BILLY_TRACE;
-use alloc::collections::VecDeque;
+use alloc::{vec, vec::Vec};
 use core::{
     cell::RefCell,
     fmt, ptr,
@@ -15,7 +15,7 @@ use critical_section::{CriticalSection, Mutex};
 ///
 /// One per executor, in a `static`, where wakers, the crash report and a debugger find it.
 pub struct RunQueue {
-    ready: Mutex<RefCell<VecDeque<u32>>>,
+    ready: Mutex<RefCell<Ring>>,
     current: AtomicPtr<&'static str>,
 }
 
@@ -23,7 +23,7 @@ impl RunQueue {
     /// Makes an empty queue.
     pub const fn new() -> Self {
         Self {
-            ready: Mutex::new(RefCell::new(VecDeque::new())),
+            ready: Mutex::new(RefCell::new(Ring::new())),
             current: AtomicPtr::new(ptr::null_mut()),
         }
     }
@@ -90,20 +90,76 @@ impl RunQueue {
     /// Makes room for `slots` slots, each queued once.
     pub(super) fn reserve(&self, slots: usize) {
         section::with(|token| {
-            let mut ready = self.ready.borrow_ref_mut(token);
-            let missing = slots.saturating_sub(ready.len());
-            ready.reserve(missing);
+            self.ready.borrow_ref_mut(token).reserve(slots);
         });
     }
 
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
-        critical_section::with(|token| self.ready.borrow_ref(token).capacity())
+        critical_section::with(|token| self.ready.borrow_ref(token).places.len())
     }
 
     #[cfg(test)]
     pub(super) fn ready(&self) -> alloc::vec::Vec<u32> {
-        critical_section::with(|token| self.ready.borrow_ref(token).iter().copied().collect())
+        critical_section::with(|token| {
+            let ring = self.ready.borrow_ref(token);
+            (0..ring.len).map(|n| ring.places[ring.place(n)]).collect()
+        })
+    }
+}
+
+/// Slot numbers, first in, first out, in a number of places that is a power of two.
+struct Ring {
+    places: Vec<u32>,
+    first: usize,
+    len: usize,
+}
+
+impl Ring {
+    const fn new() -> Self {
+        Self { places: Vec::new(), first: 0, len: 0 }
+    }
+
+    /// Where the `n`th is, counted from the first.
+    #[inline(always)]
+    fn place(&self, n: usize) -> usize {
+        self.first.wrapping_add(n) & self.places.len().wrapping_sub(1)
+    }
+
+    #[inline(always)]
+    fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// There is room for each slot once, and each is queued at most once.
+    #[inline(always)]
+    fn push_back(&mut self, slot: u32) {
+        let place = self.place(self.len);
+        if let Some(place) = self.places.get_mut(place) {
+            *place = slot;
+            self.len += 1;
+        }
+    }
+
+    #[inline(always)]
+    fn pop_front(&mut self) -> Option<u32> {
+        if self.len == 0 {
+            return None;
+        }
+        let slot = *self.places.get(self.place(0))?;
+        self.first = self.first.wrapping_add(1);
+        self.len -= 1;
+        Some(slot)
+    }
+
+    fn reserve(&mut self, slots: usize) {
+        if slots > self.places.len() {
+            let mut places = vec![0; slots.next_power_of_two()];
+            for (n, place) in places.iter_mut().take(self.len).enumerate() {
+                *place = self.places[self.place(n)];
+            }
+            (self.places, self.first) = (places, 0);
+        }
     }
 }
 

@@ -11,7 +11,6 @@ pub(super) enum Kind {
     Hypercall = 2,
     Refused = 3,
     Woken = 4,
-    Polled = 5,
 }
 
 impl Kind {
@@ -47,8 +46,6 @@ pub enum What {
     },
     /// This task was woken.
     Woken(&'static str),
-    /// This task was polled.
-    Polled(&'static str),
     /// A word that no recording writes.
     Unknown(u64),
 }
@@ -59,7 +56,6 @@ impl What {
         const HYPERCALL: u64 = Kind::Hypercall as u64;
         const REFUSED: u64 = Kind::Refused as u64;
         const WOKEN: u64 = Kind::Woken as u64;
-        const POLLED: u64 = Kind::Polled as u64;
         let value = what as u32;
         let call = Hypercall::from((what >> 32 & 0xff) as u16);
         match (what >> 40, task) {
@@ -70,7 +66,6 @@ impl What {
                 Self::Hypercall { call, capability, result: Err(error) }
             }
             (WOKEN, Some(task)) => Self::Woken(task),
-            (POLLED, Some(task)) => Self::Polled(task),
             _ => Self::Unknown(what),
         }
     }
@@ -91,7 +86,6 @@ impl fmt::Display for What {
                 }
             }
             Self::Woken(task) => write!(f, "woken {task}"),
-            Self::Polled(task) => write!(f, "polled {task}"),
             Self::Unknown(word) => write!(f, "unknown event {word:#x}"),
         }
     }

@@ -19,7 +19,6 @@ fn events_read_as_they_were_recorded() {
     assert_eq!(ring.last(8).count(), 0);
     ring.interrupt(962);
     ring.woken(&NAME);
-    ring.polled(&NAME);
     ring.hypercall(Hypercall::DoorbellReceive.code(), 0x1234_5678_9abc_def0, 0xffff_0000_0000_0008);
     ring.refused(Hypercall::MsgqueueSend.code(), 7, Error::MsgqueueFull.code());
     ring.refused(Hypercall::DoorbellSend.code(), 7, -1);
@@ -28,7 +27,6 @@ fn events_read_as_they_were_recorded() {
         [
             "interrupt 962",
             "woken shell",
-            "polled shell",
             "DOORBELL_RECEIVE 0x123456789abcdef0 = 0x8",
             "MSGQUEUE_SEND 0x7 refused: MSGQUEUE_FULL (61)",
             "DOORBELL_SEND 0x7 refused: UNIMPLEMENTED (-1)",

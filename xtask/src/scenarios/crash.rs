@@ -79,7 +79,7 @@ const NESTED: Crash = Crash {
 };
 /// What every report has.
 const ALWAYS: [&str; 5] =
-    ["backtrace:\n", "  #0 billy+0x", "last events", "polled shell\n", ", build "];
+    ["backtrace:\n", "  #0 billy+0x", "last events", "woken ", ", build "];
 
 /// Crashes as told, and compares the report.
 fn provoke(lab: &Lab, crash: &Crash) -> Result<()> {
