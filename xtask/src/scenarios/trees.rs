@@ -93,8 +93,12 @@ fn secondary_vm(lab: &Lab) -> Result<()> {
     let mut billy = lab.boot(with_tree("rm-secondary-vm-2cpu-doorbells-msgq.dtb"))?;
     let bells = billy.ask("bell list", PROMPT)?;
     let queues = billy.ask("msgq list", PROMPT)?;
-    ensure!(bells.contains("962"), billy.failure("no doorbell at INTID 962"));
-    ensure!(queues.contains("964"), billy.failure("no queue at INTID 964"));
+    ensure!(bells.contains("answers on bell 4"), billy.failure("bells 3 and 4 are no pair"));
+    ensure!(queues.contains("msgq 2: "), billy.failure("there is no message queue 2"));
+    let interrupts = billy.ask("irq", PROMPT)?;
+    for intid in ["960", "961", "962", "963", "964"] {
+        ensure!(interrupts.contains(intid), billy.failure(&format!("INTID {intid} is not in use")));
+    }
     expect_vm(billy, &["probe-svm, VMID 0x80", "CPUs        2", "1 doorbells in, 1 out"])
 }
 
