@@ -79,7 +79,7 @@ fn end_of_input(lab: &Lab) -> Result<()> {
 
 /// The owner does not wait for the guest, unlike the serial line.
 fn owner_floods(lab: &Lab) -> Result<()> {
-    let script = "expect console \"billy> \"\nflood 65536\nlog flooded\n";
+    let script = "expect console \"billy> \"\nflood 65536\nexpect ms 1000\nlog flooded\n";
     let script = Some(Script::Text(script));
     let mut billy = lab.boot(MachineOptions { script, ..MachineOptions::default() })?;
     billy.wait_for_log("flooded")?;
