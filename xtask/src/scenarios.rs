@@ -11,11 +11,11 @@ use anyhow::{Context, Error, Result};
 use libtest_mimic::{Arguments, Trial};
 
 use crate::build::Artefacts;
-use crate::host;
 use crate::machine::Machine;
 use crate::qemu::{Cpu, MachineOptions, Staged};
 use crate::symbols::{Annotator, Symbols};
 use crate::test::Count;
+use crate::{host, setup};
 
 mod bare;
 mod boot;
@@ -135,6 +135,7 @@ fn full_name(cpu: Cpu, scenario: &Scenario) -> String {
 pub fn run(artefacts: Artefacts, filter: Option<&str>, cpus: &[Cpu], jobs: usize) -> Count {
     let artefacts = Arc::new(artefacts);
     let mut trials = Vec::new();
+    let debugger = setup::debugger().is_some();
     for &cpu in cpus {
         for &scenario in all() {
             let name = full_name(cpu, &scenario);
@@ -143,10 +144,12 @@ pub fn run(artefacts: Artefacts, filter: Option<&str>, cpus: &[Cpu], jobs: usize
                 cpu,
                 dir: host::artefacts().join("scenarios").join(name.replace("::", "/")),
             };
-            trials.push(Trial::test(name, move || {
+            let trial = Trial::test(name, move || {
                 let result = (scenario.run)(&lab).context("scenario");
                 result.map_err(|error| lab.explain(&error).into())
-            }));
+            });
+            let needs_debugger = scenario.name.starts_with("debugger::");
+            trials.push(trial.with_ignored_flag(needs_debugger && !debugger));
         }
     }
     let arguments = Arguments {

@@ -21,6 +21,11 @@ pub fn ensure() -> Result<()> {
     core_library::ensure()
 }
 
+/// A gdb that knows AArch64, if this machine has one.
+pub fn debugger() -> Option<PathBuf> {
+    packages::debugger()
+}
+
 /// Installs a gdb that knows AArch64, if there is none, and returns it.
 ///
 /// # Errors

@@ -75,7 +75,12 @@ pub fn command(options: &Options) -> Result<ExitCode> {
 /// The scenarios; images that do not build count as one failed test.
 fn in_qemu(filter: Option<&str>, cpus: &[Cpu], jobs: usize) -> Count {
     match build::build() {
-        Ok(artefacts) => scenarios::run(artefacts, filter, cpus, jobs.clamp(1, 16)),
+        Ok(artefacts) => {
+            if let Err(error) = setup::ensure_debugger() {
+                eprintln!("The scenarios with gdb are left out: {error:#}");
+            }
+            scenarios::run(artefacts, filter, cpus, jobs.clamp(1, 16))
+        }
         Err(error) => {
             eprintln!("error: {error:#}");
             Count { passed: 0, failed: 1 }

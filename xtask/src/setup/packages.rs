@@ -49,12 +49,16 @@ pub fn ensure() -> Result<()> {
 /// # Errors
 /// As [`ensure`].
 pub fn ensure_debugger() -> Result<PathBuf> {
-    if let Some(gdb) = DEBUGGER.names.iter().chain(&["gdb"]).find_map(|name| knowing_aarch64(name))
-    {
+    if let Some(gdb) = debugger() {
         return Ok(gdb);
     }
     provide(&[DEBUGGER])?;
     knowing_aarch64("gdb-multiarch").context("gdb-multiarch does not know AArch64")
+}
+
+/// The path of a gdb that knows AArch64, if there is one.
+pub fn debugger() -> Option<PathBuf> {
+    DEBUGGER.names.iter().chain(&["gdb"]).find_map(|name| knowing_aarch64(name))
 }
 
 /// The program, if it is a gdb that can debug AArch64, by scripts in Python.
