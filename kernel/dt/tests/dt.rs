@@ -1,5 +1,7 @@
 //! The device tree module from outside: trees in, platforms or errors out.
 
+#[path = "dt/base.rs"]
+mod base;
 #[path = "dt/broken.rs"]
 mod broken;
 #[path = "dt/captured.rs"]
