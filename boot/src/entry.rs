@@ -137,9 +137,12 @@ unsafe extern "C" fn entry() -> ! {
         "add x1, x1, :lo12:_bss_start",
         "adrp x2, _bss_end",
         "add x2, x2, :lo12:_bss_end",
-        "4: cmp x1, x2",
+        "movi v0.2d, #0",
+        "4: cmp x1, x2", // the linker script aligns both to 64 bytes
         "b.hs 5f",
-        "stp xzr, xzr, [x1], #16",
+        "stp q0, q0, [x1]",
+        "stp q0, q0, [x1, #32]",
+        "add x1, x1, #64",
         "b 4b",
         // Stacks, then Rust.
         "5: adrp x0, _exception_stack_top",
@@ -187,7 +190,8 @@ unsafe extern "C" fn map_gigabyte() {
     )
 }
 
-/// Cleans and invalidates the data cache from x0 to x1 to the point of coherency.
+/// Cleans and invalidates the data cache from x0 to x1 to the point of coherency, four lines at a
+/// time, so that up to three lines beyond x1 are cleaned as well.
 ///
 /// Changes x0 to x3.
 #[unsafe(naked)]
@@ -200,6 +204,12 @@ unsafe extern "C" fn clean_and_invalidate() {
         "sub x3, x2, #1",
         "bic x0, x0, x3",
         "0: dc civac, x0",
+        "add x0, x0, x2",
+        "dc civac, x0",
+        "add x0, x0, x2",
+        "dc civac, x0",
+        "add x0, x0, x2",
+        "dc civac, x0",
         "add x0, x0, x2",
         "cmp x0, x1",
         "b.lo 0b",
