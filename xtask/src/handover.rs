@@ -116,7 +116,26 @@ mod tests {
     }
 
     #[test]
-    fn sources_are_compiled_and_overlays_found_behind_memory_of_their_own() {
+    fn overlays_are_found_behind_a_tree_that_has_memory_elsewhere() {
+        let folder = host::artefacts().join("work");
+        fs::create_dir_all(&folder).unwrap();
+        let source = folder.join(format!("handover-{}.dts", std::process::id()));
+        let text = format!(
+            "/include/ {:?}\n/ {{ /delete-node/ hypervisor; /delete-node/ memory@80000000;\n\
+             memory@40000000 {{ device_type = \"memory\"; reg = <0 0x40000000 0 0x10000000>; }}; }};",
+            test_tree("legacy-v6.dts")
+        );
+        fs::write(&source, text).unwrap();
+        let overlay = test_tree("overlay-linear.dtbo");
+        let trees = read(&[&source, &overlay]);
+        fs::remove_file(&source).unwrap();
+        let found = load(&trees.unwrap(), 1, None, None).unwrap();
+        assert_eq!((found.form, found.address), (Form::BaseAndOverlays(1), 0x4ff0_0000));
+        assert_eq!((found.ram.start, found.platform.memory.len()), (0x4000_0000, 2));
+    }
+
+    #[test]
+    fn sources_are_compiled() {
         let base = host::workspace().join("qemu/dt/gunyah-vm.dts");
         let overlay = test_tree("overlay-linear.dtbo");
         let both = load(&read(&[&base, &overlay]).unwrap(), 1, None, None).unwrap();
