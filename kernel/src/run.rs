@@ -169,8 +169,14 @@ pub fn for_ever(ready: Ready) -> ! {
     debugger::tell(ready, &executor.spawner());
     if let Some(manager) = manager {
         executor.spawn("rm", async move {
-            let error = manager.run().await;
-            log::error!(target: "rm", "{error}");
+            loop {
+                let error = manager.run().await;
+                log::error!(target: "rm", "{error}");
+                if matches!(error, QueueError::Broken { .. }) {
+                    return;
+                }
+                KernelTimer.sleep(watch::PERIOD).await;
+            }
         });
     }
     for bell in &system.bells {

@@ -48,6 +48,8 @@ pub struct DoorbellStatistics {
     pub rings: u64,
     /// Hypercalls that failed.
     pub errors: u64,
+    /// Looks without a vIRQ that found flags: vIRQs that were lost.
+    pub found: u64,
 }
 
 #[derive(Debug, Default)]
@@ -56,6 +58,7 @@ struct Counters {
     kicks: AtomicU64,
     rings: AtomicU64,
     errors: AtomicU64,
+    found: AtomicU64,
 }
 
 /// Nothing is known to be there.
@@ -64,6 +67,8 @@ const QUIET: u8 = 0;
 const AGAIN: u8 = 1;
 /// A vIRQ came.
 const RUNG: u8 = 2;
+/// A look without a vIRQ.
+const LOOK: u8 = 3;
 
 /// The receiving end of a doorbell. One task at a time may wait.
 pub struct Doorbell<H> {
@@ -115,8 +120,10 @@ impl<H: Hypercalls> Doorbell<H> {
 
     /// Has the waiting task ask the hypervisor once, though no vIRQ came: one may have been lost. Not for polling.
     pub fn look(&self) {
-        self.state.fetch_max(AGAIN, Ordering::AcqRel);
-        self.waker.wake();
+        let (new, old) = (Ordering::AcqRel, Ordering::Relaxed);
+        if self.state.compare_exchange(QUIET, LOOK, new, old).is_ok() {
+            self.waker.wake();
+        }
     }
 
     /// Waits for flags, takes all that are set, and returns them; never 0. Plain kicks are only counted.
@@ -163,6 +170,9 @@ impl<H: Hypercalls> Doorbell<H> {
                 self.flags.fetch_or(taken, Ordering::AcqRel);
             })?;
             if received != 0 {
+                if state == LOOK {
+                    self.counters.found.fetch_add(1, Ordering::Relaxed);
+                }
                 self.counters.rings.fetch_add(1, Ordering::Relaxed);
                 // Keeps RUNG if a vIRQ came meanwhile.
                 self.state.fetch_max(AGAIN, Ordering::AcqRel);
@@ -227,6 +237,7 @@ impl<H: Hypercalls> Doorbell<H> {
             kicks: self.counters.kicks.load(Ordering::Relaxed),
             rings: self.counters.rings.load(Ordering::Relaxed),
             errors: self.counters.errors.load(Ordering::Relaxed),
+            found: self.counters.found.load(Ordering::Relaxed),
         }
     }
 }

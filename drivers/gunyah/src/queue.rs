@@ -133,6 +133,8 @@ pub struct QueueStatistics {
     pub waits: u64,
     /// Hypercalls that failed otherwise, broken answers included.
     pub errors: u64,
+    /// Looks without a vIRQ that found messages: vIRQs that were lost.
+    pub found: u64,
 }
 
 #[derive(Debug, Default)]
@@ -142,6 +144,7 @@ struct Counters {
     interrupts: AtomicU64,
     waits: AtomicU64,
     errors: AtomicU64,
+    found: AtomicU64,
 }
 
 impl Counters {
@@ -158,6 +161,7 @@ impl Counters {
             interrupts: self.interrupts.load(Relaxed),
             waits: self.waits.load(Relaxed),
             errors: self.errors.load(Relaxed),
+            found: self.found.load(Relaxed),
         }
     }
 }

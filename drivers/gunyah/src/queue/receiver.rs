@@ -15,6 +15,8 @@ pub struct MessageReceiver<H> {
     /// Messages may be there. Cleared before each call, so that a vIRQ during the call is not lost.
     ready: AtomicBool,
     broken: AtomicBool,
+    /// The next receive is a look without a vIRQ.
+    looking: AtomicBool,
     waker: AtomicWaker,
     /// A task waits that goes before the one in `waker`.
     urgent: AtomicBool,
@@ -34,6 +36,7 @@ impl<H: Hypercalls> MessageReceiver<H> {
             config: config.check()?,
             ready: AtomicBool::new(true),
             broken: AtomicBool::new(false),
+            looking: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             urgent: AtomicBool::new(false),
             urgent_waker: AtomicWaker::new(),
@@ -44,6 +47,7 @@ impl<H: Hypercalls> MessageReceiver<H> {
     /// The RX vIRQ's handler: messages may be there.
     pub fn on_interrupt(&self) {
         self.counters.interrupts.fetch_add(1, Ordering::Relaxed);
+        self.looking.store(false, Ordering::Relaxed);
         self.ready.store(true, Ordering::SeqCst);
         if self.urgent.load(Ordering::SeqCst) {
             self.urgent_waker.wake();
@@ -54,7 +58,9 @@ impl<H: Hypercalls> MessageReceiver<H> {
 
     /// Has the waiting task ask the hypervisor once, though no vIRQ came: one may have been lost. Not for polling.
     pub fn look(&self) {
-        self.recheck();
+        if !self.ready.swap(true, Ordering::SeqCst) {
+            self.looking.store(true, Ordering::Relaxed);
+        }
         self.waker.wake();
     }
 
@@ -87,6 +93,10 @@ impl<H: Hypercalls> MessageReceiver<H> {
                 if not_empty {
                     self.recheck();
                 }
+                if self.looking.load(Ordering::Relaxed) {
+                    self.looking.store(false, Ordering::Relaxed);
+                    self.counters.found.fetch_add(1, Ordering::Relaxed);
+                }
                 self.counters.message(size);
                 Ok(size)
             }
@@ -97,6 +107,7 @@ impl<H: Hypercalls> MessageReceiver<H> {
                 Err(QueueError::Broken { queue, size })
             }
             Err(Error::MsgqueueEmpty) => {
+                self.looking.store(false, Ordering::Relaxed);
                 self.counters.waits.fetch_add(1, Ordering::Relaxed);
                 Err(QueueError::Empty { queue })
             }
