@@ -19,9 +19,6 @@ pub const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 /// The same, when nothing has come for a while: the time doubles up to this.
 pub const LONGEST_PAUSE: Duration = Duration::from_millis(80);
 
-/// Bytes taken from the UART in one go. No FIFO is so deep: a UART that has more is never empty.
-const LIMIT: usize = 4 * INPUT_CAPACITY;
-
 /// Bytes written before other tasks get their turn.
 const TURN: usize = 128;
 
@@ -52,9 +49,7 @@ pub enum Receive {
 pub struct Counters {
     /// Bytes taken from the UART.
     pub received: u64,
-    /// Of these, bytes dropped because nobody had read the ones before.
-    pub dropped: u64,
-    /// Times the UART itself lost bytes.
+    /// Times the UART lost bytes, because nobody had read the ones before.
     pub overruns: u64,
     /// Bytes with a wrong parity or frame, and breaks.
     pub faulty: u64,
@@ -65,11 +60,12 @@ pub struct Uart<R, T> {
     port: Port<R>,
     timer: T,
     input: Pipe<CriticalSectionRawMutex, INPUT_CAPACITY>,
-    by_interrupt: AtomicBool,
+    receive: Receive,
+    /// The interrupt is turned off until there is room in the ring.
+    full: AtomicBool,
     /// Milliseconds until a reader without interrupts looks again.
     pause: AtomicU32,
     received: AtomicU64,
-    dropped: AtomicU64,
 }
 
 impl<R: Registers, T: Timer> Uart<R, T> {
@@ -79,10 +75,10 @@ impl<R: Registers, T: Timer> Uart<R, T> {
             port,
             timer,
             input: Pipe::new(),
-            by_interrupt: AtomicBool::new(matches!(receive, Receive::ByInterrupt)),
+            receive,
+            full: AtomicBool::new(false),
             pause: AtomicU32::new(SHORTEST_PAUSE.as_millis() as u32),
             received: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
         }
     }
 
@@ -92,7 +88,7 @@ impl<R: Registers, T: Timer> Uart<R, T> {
     pub fn start(&self) {
         self.collect();
         self.port.set_up();
-        if self.by_interrupt.load(Relaxed) {
+        if self.receive == Receive::ByInterrupt {
             self.port.set_receive_interrupt(true);
         }
     }
@@ -100,12 +96,12 @@ impl<R: Registers, T: Timer> Uart<R, T> {
     /// To be called when the UART interrupts, before the end of the interrupt is signalled: empties
     /// the UART, so that a level falls.
     ///
-    /// A UART that never gets empty is muted, and polled from then on.
+    /// With the ring full, the UART keeps what it has, muted until somebody has read.
     pub fn on_interrupt(&self) {
         let before = self.received.load(Relaxed);
         if !self.collect() {
+            self.full.store(true, Relaxed);
             self.port.set_receive_interrupt(false);
-            self.by_interrupt.store(false, Relaxed);
         } else if self.received.load(Relaxed) == before {
             self.port.quiet();
             // What came before that would interrupt no more.
@@ -113,13 +109,12 @@ impl<R: Registers, T: Timer> Uart<R, T> {
         }
     }
 
-    /// Takes what the UART has received; returns whether it is empty.
+    /// Takes what the UART has received, as far as there is room; returns whether it is empty.
     fn collect(&self) -> bool {
-        self.port.receive(LIMIT, |byte| {
+        self.port.receive(self.input.free_capacity(), |byte| {
             self.received.fetch_add(1, Relaxed);
-            if self.input.try_write(&[byte]).is_err() {
-                self.dropped.fetch_add(1, Relaxed);
-            }
+            // There is room: nobody else writes.
+            let _ = self.input.try_write(&[byte]);
         })
     }
 
@@ -128,8 +123,12 @@ impl<R: Registers, T: Timer> Uart<R, T> {
             return 0;
         }
         loop {
-            if self.by_interrupt.load(Relaxed) {
-                return self.input.read(target).await;
+            if self.receive == Receive::ByInterrupt {
+                let count = self.input.read(target).await;
+                if self.full.swap(false, Relaxed) {
+                    self.port.set_receive_interrupt(true);
+                }
+                return count;
             }
             self.collect();
             if let Ok(count) = self.input.try_read(target) {
@@ -177,19 +176,15 @@ impl<R: Registers, T: Timer> Uart<R, T> {
         &self.port
     }
 
-    /// How input comes at present.
-    pub fn receives(&self) -> Receive {
-        match self.by_interrupt.load(Relaxed) {
-            true => Receive::ByInterrupt,
-            false => Receive::ByPolling,
-        }
+    /// How input comes.
+    pub const fn receives(&self) -> Receive {
+        self.receive
     }
 
     /// What has come in so far.
     pub fn counters(&self) -> Counters {
         Counters {
             received: self.received.load(Relaxed),
-            dropped: self.dropped.load(Relaxed),
             overruns: self.port.overruns(),
             faulty: self.port.faulty(),
         }

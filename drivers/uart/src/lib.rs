@@ -11,9 +11,10 @@
 //! and costs thousands of instructions:
 //!
 //! * Received bytes come by interrupt where there is one. The handler empties the UART, which
-//!   drops a level interrupt before its end is signalled, into a ring of [`INPUT_CAPACITY`] bytes;
-//!   what does not fit is dropped and counted. Without an interrupt the reader looks every
-//!   [`SHORTEST_PAUSE`], more and more rarely while nothing comes.
+//!   drops a level interrupt before its end is signalled, into a ring of [`INPUT_CAPACITY`] bytes.
+//!   While that is full the UART is left alone and muted: a line with flow control holds the rest
+//!   back, without it the UART loses it, which is counted. Without an interrupt the reader looks
+//!   every [`SHORTEST_PAUSE`], more and more rarely while nothing comes.
 //! * Sending looks at the status once for a whole FIFO of bytes. Transmit interrupts are not used:
 //!   an emulated FIFO is empty again at once, and turning them on and off costs two accesses and
 //!   an interrupt each time. While a FIFO is full the writer sleeps, with a bounded patience.
