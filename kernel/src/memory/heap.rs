@@ -5,23 +5,21 @@
 //! left over is added afterwards.
 //!
 //! A buddy allocator splits and merges all the way at each turn, some hundreds of instructions.
-//! So freed small blocks are kept for the next who wants one of that size.
+//! So freed small blocks are kept for the next who wants one of that size. They are never given
+//! back: what small blocks took at their peak stays theirs.
 
 use core::{
     alloc::{GlobalAlloc, Layout},
     cell::RefCell,
-    ptr::{NonNull, null_mut},
+    ptr::{self, NonNull, null_mut},
 };
 use critical_section::Mutex;
-use heapless::Vec;
 
 /// Enough for blocks of up to 2^39 bytes.
 const ORDER: usize = 40;
 /// Sizes that are kept: 16, 32, ... 512 bytes.
 const KEPT_SIZES: usize = 6;
 const SMALLEST: usize = 16;
-/// How many blocks of each size are kept.
-const KEPT: usize = 16;
 
 type Buddies = buddy_system_allocator::Heap<ORDER>;
 
@@ -30,8 +28,9 @@ pub struct Heap(Mutex<RefCell<State>>);
 
 struct State {
     buddies: Buddies,
-    /// Addresses of free blocks, by size.
-    kept: [Vec<usize, KEPT>; KEPT_SIZES],
+    /// The free blocks of each size: the address of the first, or 0. The first word of each block
+    /// is the address of the next.
+    kept: [usize; KEPT_SIZES],
     /// Bytes in them.
     kept_bytes: usize,
 }
@@ -62,7 +61,7 @@ impl Heap {
     pub const fn empty() -> Self {
         Self(Mutex::new(RefCell::new(State {
             buddies: Buddies::empty(),
-            kept: [const { Vec::new() }; KEPT_SIZES],
+            kept: [0; KEPT_SIZES],
             kept_bytes: 0,
         })))
     }
@@ -102,12 +101,15 @@ unsafe impl GlobalAlloc for Heap {
             let Some((layout, place)) = small(layout) else {
                 return state.buddies.alloc(layout).map_or(null_mut(), NonNull::as_ptr);
             };
-            match state.kept.get_mut(place).and_then(Vec::pop) {
-                Some(block) => {
+            match state.kept.get_mut(place) {
+                Some(first) if *first != 0 => {
+                    let block = ptr::with_exposed_provenance_mut::<usize>(*first);
+                    // SAFETY: a kept block is ours, and `dealloc` wrote its first word.
+                    *first = unsafe { block.read() };
                     state.kept_bytes -= layout.size();
-                    core::ptr::with_exposed_provenance_mut(block)
+                    block.cast()
                 }
-                None => state.buddies.alloc(layout).map_or(null_mut(), NonNull::as_ptr),
+                _ => state.buddies.alloc(layout).map_or(null_mut(), NonNull::as_ptr),
             }
         })
     }
@@ -116,18 +118,16 @@ unsafe impl GlobalAlloc for Heap {
         let Some(block) = NonNull::new(block) else { return };
         critical_section::with(|cs| {
             let state = &mut *self.0.borrow_ref_mut(cs);
-            let mut whole = layout;
-            if let Some((layout, place)) = small(layout) {
-                if let Some(kept) = state.kept.get_mut(place)
-                    && kept.push(block.expose_provenance().get()).is_ok()
-                {
-                    state.kept_bytes += layout.size();
-                    return;
-                }
-                whole = layout;
+            let Some((layout, place)) = small(layout) else {
+                // SAFETY: the block came from `alloc`, which asked for this layout.
+                return unsafe { state.buddies.dealloc(block, layout) };
+            };
+            if let Some(first) = state.kept.get_mut(place) {
+                // SAFETY: the block is nobody's any more, and has room for a word.
+                unsafe { block.cast::<usize>().write(*first) };
+                *first = block.expose_provenance().get();
+                state.kept_bytes += layout.size();
             }
-            // SAFETY: the block came from `alloc`, which asked for this layout.
-            unsafe { state.buddies.dealloc(block, whole) };
         });
     }
 }
@@ -187,7 +187,7 @@ mod tests {
             heap.dealloc(again, small);
         }
         assert_eq!(heap.usage().used, 0);
-        // More than are kept go back to the buddies, and all memory can be had in one piece.
+        // Many at a time, in any order.
         let small = Layout::from_size_align(32, 8).unwrap();
         // SAFETY: as above.
         unsafe {
