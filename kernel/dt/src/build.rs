@@ -112,15 +112,20 @@ impl Interrupts {
         Ok(interrupt)
     }
 
-    /// Checks that no two nodes have the same interrupt. A doorbell may have that of a UART:
-    /// so does a virtual machine monitor signal for a UART that it emulates.
+    /// Checks that no two nodes have the same interrupt. UARTs may, as those of PCs do, and a
+    /// doorbell may have that of a UART: so does a virtual machine monitor signal for a UART that it
+    /// emulates.
     fn check(self, collected: &Collected<'_>) -> Result<()> {
         let is_uart = |kind| matches!(kind, Kind::Ns16550a | Kind::Pl011);
         for (i, &(intid, kind, offset)) in self.claims.iter().enumerate() {
             let before = self.claims[..i].iter().rev().take_while(|claim| claim.0 == intid);
             for &(_, other_kind, other) in before {
-                let may_share = (kind == Kind::Doorbell && is_uart(other_kind))
-                    || (is_uart(kind) && other_kind == Kind::Doorbell);
+                let may_share = match (is_uart(kind), is_uart(other_kind)) {
+                    (true, true) => true,
+                    (true, false) => other_kind == Kind::Doorbell,
+                    (false, true) => kind == Kind::Doorbell,
+                    (false, false) => false,
+                };
                 if !may_share {
                     return Err(DtError::Property {
                         node: collected.tree.path_at(offset),

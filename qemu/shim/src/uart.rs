@@ -30,6 +30,8 @@ pub enum Signal {
     None,
     /// The line goes to an SPI.
     Line(Virq),
+    /// The line goes to an SPI that other UARTs drive as well; it falls when the guest looks again.
+    SharedLine(Virq),
     /// A doorbell is rung, with flag 0, when the line rises.
     Doorbell(DoorbellIndex),
 }
@@ -141,7 +143,7 @@ impl Uart {
     /// Whether the interrupt line is high and goes to `virq`.
     #[must_use]
     pub fn is_source_pending(&self, virq: Virq) -> bool {
-        self.high && self.signal == Signal::Line(virq)
+        self.high && [Signal::Line(virq), Signal::SharedLine(virq)].contains(&self.signal)
     }
 
     /// Returns to the reset state.
@@ -160,12 +162,12 @@ impl Uart {
             return;
         }
         match (self.signal, high) {
-            (Signal::Line(virq), true) => interrupts.assert(virq),
+            (Signal::Line(virq) | Signal::SharedLine(virq), true) => interrupts.assert(virq),
             (Signal::Line(virq), false) => interrupts.clear(virq),
             (Signal::Doorbell(bell), true) => {
                 objects.doorbell(bell).send(1, interrupts);
             }
-            (Signal::Doorbell(_), false) | (Signal::None, _) => {}
+            (Signal::SharedLine(_) | Signal::Doorbell(_), false) | (Signal::None, _) => {}
         }
     }
 }

@@ -78,8 +78,7 @@ const NESTED: Crash = Crash {
     functions: &["billy_kernel::provoke::read_null", "rust_begin_unwind", "kernel_main"],
 };
 /// What every report has.
-const ALWAYS: [&str; 5] =
-    ["backtrace:\n", "  #0 billy+0x", "last events", "woken ", ", build "];
+const ALWAYS: [&str; 5] = ["backtrace:\n", "  #0 billy+0x", "last events", "woken ", ", build "];
 
 /// Crashes as told, and compares the report.
 fn provoke(lab: &Lab, crash: &Crash) -> Result<()> {

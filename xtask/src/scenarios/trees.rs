@@ -20,6 +20,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("trees::secondary_vm_with_two_cpus", secondary_vm),
     Scenario::new("trees::linux_binding_v6", |lab| older_binding(lab, "legacy-v6.dts", "35, 36")),
     Scenario::new("trees::linux_binding_v2", |lab| older_binding(lab, "legacy-v2.dts", "960, 961")),
+    Scenario::new("trees::launcher_of_today", launcher_of_today),
     Scenario::new("trees::tree_below_the_image", tree_below_image),
     Scenario::new("trees::broken_trees_are_named", broken_trees),
     Scenario::new("trees::misplaced_trees_are_named", misplaced_trees),
@@ -105,6 +106,14 @@ fn secondary_vm(lab: &Lab) -> Result<()> {
 fn older_binding(lab: &Lab, name: &str, intids: &str) -> Result<()> {
     let billy = lab.boot(with_tree(name))?;
     expect_vm(billy, &[&format!("INTIDs {intids}"), "(100 MiB)", "CPUs        2"])
+}
+
+/// Four UARTs, two on each interrupt, and no Resource Manager.
+fn launcher_of_today(lab: &Lab) -> Result<()> {
+    let mut billy = lab.boot(with_tree("launcher-crosvm.dts"))?;
+    let irq = billy.ask("irq", PROMPT)?;
+    ensure!(irq.contains("32 edge") && irq.contains("uart"), billy.failure("no UART interrupts"));
+    expect_vm(billy, &["crosvm-vm, VMID 0x80", "Ns16550a at 0x2e8", "Ns16550a at 0x3f8"])
 }
 
 fn tree_below_image(lab: &Lab) -> Result<()> {

@@ -425,3 +425,17 @@ fn overlays_with_labels_phandles_and_nested_nodes() {
     before.shared_buffers = found.shared_buffers.clone();
     assert_eq!(found, before);
 }
+
+#[test]
+fn a_launcher_of_today_asks_for_no_resource_manager() {
+    let platform = platform(&[&tree("launcher-crosvm.dtb")]);
+    assert_eq!(platform.resource_manager, None);
+    assert_eq!(platform.identity.as_ref().map(|vm| vm.vmid), Some(0x80));
+    let uarts: Vec<_> = platform
+        .uarts
+        .iter()
+        .map(|uart| (uart.registers.start, uart.interrupt.unwrap().intid, uart.is_stdout))
+        .collect();
+    let expected = [(0x2e8, 34, false), (0x2f8, 34, false), (0x3e8, 32, false), (0x3f8, 32, true)];
+    assert_eq!(uarts, expected);
+}

@@ -195,7 +195,11 @@ impl Machine {
             {
                 return Err(MachineError::Uart { vm: config.name.clone(), base: uart.base });
             }
-            let signal = uart.intid.map(|intid| builder.signal(intid)).transpose()?;
+            let same = |other: &&UartConfig| other.intid == uart.intid;
+            let first = !config.uarts.iter().take(index).any(|other| same(&other));
+            let shared = config.uarts.iter().filter(same).count() > 1;
+            let signal =
+                uart.intid.map(|intid| builder.signal(intid, first, shared)).transpose()?;
             self.uarts.push(Uart::new(vm, *uart, signal.unwrap_or(Signal::None)));
         }
         let capabilities = builder.capabilities;
@@ -268,13 +272,15 @@ impl Builder<'_> {
         Err(MachineError::Intid { vm: self.name.into(), intid })
     }
 
-    /// What a device with this INTID does to interrupt: rings the doorbell that has it, or drives the line.
-    fn signal(&mut self, intid: u32) -> Result<Signal, MachineError> {
+    /// What a UART with this INTID does to interrupt: rings the doorbell that has it, or drives the line, which other
+    /// UARTs may share.
+    fn signal(&mut self, intid: u32, first: bool, shared: bool) -> Result<Signal, MachineError> {
         let bell = self.doorbells.iter().find(|(taken, _)| *taken == intid);
-        match bell {
-            Some((_, doorbell)) => Ok(Signal::Doorbell(*doorbell)),
-            None => self.virq(intid).map(Signal::Line),
+        if let Some((_, doorbell)) = bell {
+            return Ok(Signal::Doorbell(*doorbell));
         }
+        let virq = if first { self.virq(intid)? } else { Virq { vm: self.vm, intid } };
+        Ok(if shared { Signal::SharedLine(virq) } else { Signal::Line(virq) })
     }
 
     /// The queues of a pair: from the VM, to the VM.

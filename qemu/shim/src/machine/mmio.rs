@@ -142,6 +142,23 @@ mod tests {
     }
 
     #[test]
+    fn uarts_may_share_a_line() {
+        let com3 = UartConfig { base: 0x3e8, ..COM1 };
+        let mut rig = rig(&[com3, COM1], "");
+        // Both may interrupt when they can send: writing there raises the line.
+        for uart in [0x3e8, 0x3f8] {
+            rig.mmio(uart + 1, Some(2));
+        }
+        assert_eq!(rig.signals.take(), [Signal::Assert(36), Signal::Assert(36)]);
+        // One is served: the other still holds the line.
+        assert_eq!(rig.mmio(0x3ea, None), Some(2));
+        assert_eq!(rig.signals.take(), []);
+        assert!(rig.machine.is_source_pending(crate::fake::virq(36)));
+        assert_eq!(rig.mmio(0x3fa, None), Some(2));
+        assert!(!rig.machine.is_source_pending(crate::fake::virq(36)));
+    }
+
+    #[test]
     fn a_uart_rings_the_doorbell_with_its_intid() {
         let bell = ReceivedDoorbell { label: 7, peer: 3, cap: 2, intid: 962 };
         let uart = UartConfig { intid: Some(962), ..COM1 };
