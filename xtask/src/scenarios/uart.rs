@@ -23,6 +23,7 @@ pub const SCENARIOS: &[Scenario] = &[
     }),
     Scenario::new("uart::an_input_flood_does_no_harm", flood),
     Scenario::new("uart::a_panic_is_told", panic),
+    Scenario::new("uart::a_failed_start_is_told", failed_start),
     Scenario::new("uart::serves_when_rm_refuses_the_console", refused),
     Scenario::new("uart::serves_when_asked_for", asked_for),
     Scenario::new("uart::the_resource_manager_comes_first", manager_first),
@@ -101,6 +102,18 @@ fn panic(lab: &Lab) -> Result<()> {
     let mut billy = lab.boot(options(variation(Some(UartChoice::Ns16550a))))?;
     billy.send("panic\r");
     billy.expect("*** panicked at")?;
+    billy.expect_exit(Outcome::Failure)?;
+    Ok(())
+}
+
+fn failed_start(lab: &Lab) -> Result<()> {
+    // A hypervisor of an API version that does not exist.
+    let machine = MachineOptions {
+        tune: Some(|options| options.identify[0] = 0x5100_0000_0000_8002),
+        ..options(variation(Some(UartChoice::Pl011)))
+    };
+    let mut billy = lab.start(machine)?;
+    billy.expect("billy: hypervisor: ")?;
     billy.expect_exit(Outcome::Failure)?;
     Ok(())
 }
