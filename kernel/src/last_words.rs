@@ -86,8 +86,9 @@ pub fn of_panic(info: &PanicInfo<'_>) -> ! {
             options(nomem, nostack)
         );
     }
-    let in_handler = holds(&Layout::current().exception_stack, frame_pointer);
-    let interrupted = in_handler.then_some(elr);
+    let interrupting = holds(&Layout::current().exception_stack, frame_pointer);
+    let interrupted = interrupting.then_some(elr);
+    let in_handler = interrupting || gic::is_handling();
     die(&Place { frame_pointer, in_handler, interrupted }, &|out, _| {
         out.write_str("panicked")?;
         if let Some(place) = info.location() {
@@ -100,8 +101,8 @@ pub fn of_panic(info: &PanicInfo<'_>) -> ! {
 /// Reports an exception.
 pub fn of_exception(frame: &ExceptionFrame) -> ! {
     let [.., frame_pointer, _] = frame.x;
-    let inside = frame.vector & 0x200 != 0;
-    let place = Place { frame_pointer, in_handler: inside, interrupted: None };
+    let in_handler = frame.vector & 0x200 != 0 || gic::is_handling();
+    let place = Place { frame_pointer, in_handler, interrupted: None };
     die(&place, &|out, layout| {
         crash::write_exception(out, frame, layout)?;
         crash::write_registers(out, frame, layout.text.start as u64)

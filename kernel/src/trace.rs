@@ -2,8 +2,8 @@
 //!
 //! Recording takes some fifteen instructions and no lock, so it is done in interrupt handlers and
 //! on every hypercall; the crash report and a debugger read it. A place in the ring is taken by
-//! one atomic addition, so a handler that interrupts a recording records after it. One whose
-//! recording was cut short by a crash shows in part what was in its place before.
+//! one atomic addition, or with interrupts masked, so a handler that interrupts a recording records
+//! behind it. A recording that a crash cut short shows in part what was in its place before.
 //!
 //! What lives here: events as numbers. What does not: who is interested in them.
 
@@ -20,6 +20,7 @@ use core::{
     sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed},
 };
 use event::Kind;
+use gunyah_abi::Error;
 
 /// How many events are kept.
 pub const EVENTS: usize = 64;
@@ -100,17 +101,29 @@ impl TraceRing {
     /// Takes the next place.
     #[inline(always)]
     fn take(&self, kind: Kind, number: u16, value: u32) -> &Place {
-        let index = self.recorded.fetch_add(1, Relaxed) as usize % EVENTS;
-        let place = &self.ring[index];
+        self.fill(self.recorded.fetch_add(1, Relaxed), kind, number, value)
+    }
+
+    /// Takes the next place, while no interrupt can come in between: in fewer instructions.
+    #[inline(always)]
+    fn take_masked(&self, kind: Kind, value: u32) -> &Place {
+        let taken = self.recorded.load(Relaxed);
+        self.recorded.store(taken.wrapping_add(1), Relaxed);
+        self.fill(taken, kind, 0, value)
+    }
+
+    #[inline(always)]
+    fn fill(&self, taken: u64, kind: Kind, number: u16, value: u32) -> &Place {
+        let place = &self.ring[taken as usize % EVENTS];
         place.time.store(ticks(), Relaxed);
         place.what.store(kind.pack(number, value), Relaxed);
         place
     }
 
-    /// An interrupt was acknowledged.
+    /// An interrupt was acknowledged. Called with interrupts masked.
     #[inline(always)]
     pub fn interrupt(&self, intid: u32) {
-        self.take(Kind::Interrupt, 0, intid);
+        self.take_masked(Kind::Interrupt, intid);
     }
 
     /// A hypercall succeeded; of `value`, its first result, 32 bits are kept.
@@ -120,17 +133,17 @@ impl TraceRing {
         place.capability.store(capability, Relaxed);
     }
 
-    /// A hypercall failed.
-    #[inline(always)]
-    pub fn refused(&self, number: u16, capability: u64, error: i64) {
-        let place = self.take(Kind::Refused, number, error as u32);
+    /// A hypercall failed. Not inlined: there is a call of this for each hypercall there is.
+    #[inline(never)]
+    pub fn refused(&self, number: u16, capability: u64, error: Error) {
+        let place = self.take(Kind::Refused, number, error.code() as u32);
         place.capability.store(capability, Relaxed);
     }
 
-    /// A task was woken.
+    /// A task was woken. Called with interrupts masked.
     #[inline(always)]
     pub fn woken(&self, task: &'static &'static str) {
-        self.take(Kind::Woken, 0, 0).task.store(ptr::from_ref(task).cast_mut(), Relaxed);
+        self.take_masked(Kind::Woken, 0).task.store(ptr::from_ref(task).cast_mut(), Relaxed);
     }
 
     /// Events ever recorded.

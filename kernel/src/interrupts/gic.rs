@@ -182,14 +182,26 @@ pub fn interrupt_this_cpu(intid: u32) {
     let _ = GicCpuInterface::send_sgi(IntId::sgi(intid), this, SgiTargetGroup::CurrentGroup1);
 }
 
+/// Whether an interrupt is being handled, on whichever stack. Takes no lock.
+pub fn is_handling() -> bool {
+    const IDLE: u64 = 0xff;
+    let set_up = critical_section::with(|cs| match GIC.borrow(cs).try_borrow() {
+        Ok(gic) => gic.is_some(),
+        Err(_) => false,
+    });
+    // Before that its registers may not be there to be read.
+    set_up && {
+        let running: u64;
+        // SAFETY: reads ICC_RPR_EL1, the running priority, without side effects.
+        unsafe { asm!("mrs {}, s3_0_c12_c11_3", out(reg) running, options(nomem, nostack)) };
+        running & IDLE != IDLE
+    }
+}
+
 /// Ends the interrupt `intid` if one is being handled: for the panic path, where a handler never
 /// returns, and would keep all further interrupts, and with them the end of a wait, away.
 pub fn end_last(intid: Option<u32>) {
-    const IDLE: u64 = 0xff;
-    let running: u64;
-    // SAFETY: reads ICC_RPR_EL1, the running priority, without side effects.
-    unsafe { asm!("mrs {}, s3_0_c12_c11_3", out(reg) running, options(nomem, nostack)) };
-    if let Some(intid) = intid.filter(|_| running & IDLE != IDLE)
+    if let Some(intid) = intid.filter(|_| is_handling())
         && let Ok(id) = int_id(intid)
     {
         GicCpuInterface::end_interrupt(id, InterruptGroup::Group1);

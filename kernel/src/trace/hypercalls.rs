@@ -27,7 +27,7 @@ impl<H> Traced<H> {
     ) -> Result<T, Error> {
         match &result {
             Ok(done) => self.ring.hypercall(call.code(), capability.0, value(done)),
-            Err(error) => self.ring.refused(call.code(), capability.0, error.code()),
+            Err(error) => self.ring.refused(call.code(), capability.0, *error),
         }
         result
     }

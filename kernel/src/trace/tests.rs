@@ -20,8 +20,8 @@ fn events_read_as_they_were_recorded() {
     ring.interrupt(962);
     ring.woken(&NAME);
     ring.hypercall(Hypercall::DoorbellReceive.code(), 0x1234_5678_9abc_def0, 0xffff_0000_0000_0008);
-    ring.refused(Hypercall::MsgqueueSend.code(), 7, Error::MsgqueueFull.code());
-    ring.refused(Hypercall::DoorbellSend.code(), 7, -1);
+    ring.refused(Hypercall::MsgqueueSend.code(), 7, Error::MsgqueueFull);
+    ring.refused(Hypercall::DoorbellSend.code(), 7, Error::Unimplemented);
     assert_eq!(
         words(ring, 8),
         [

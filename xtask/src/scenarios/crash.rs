@@ -121,9 +121,9 @@ const BY_PSCI: &str = "SYSTEM_RESET2 (type 0x80000007";
 fn abandoned(lab: &Lab, script: &'static str) -> Result<Machine> {
     let script = Some(Script::Text(script));
     let mut billy = lab.start(MachineOptions { script, ..MachineOptions::default() })?;
-    billy.expect("\n*** panicked at ")?;
     billy.expect_exit(Outcome::Failure)?;
     billy.wait_for_log(BY_PSCI)?;
+    billy.wait_for_log("guest: *** panicked at ")?;
     billy.wait_for_log("guest: backtrace:")?;
     billy.wait_for_log("guest: last events")?;
     Ok(billy)
@@ -140,12 +140,13 @@ fn silent(lab: &Lab) -> Result<()> {
 }
 
 fn full(lab: &Lab) -> Result<()> {
-    // The shell needs the queue to come as far as the panic; then it is full for ever.
+    // The shell needs the queue for the echo of the line, before it executes it; then the queue is
+    // full for ever.
     abandoned(
         lab,
         "wait console \"billy> \"\n\
          type \"panic\\r\"\n\
-         wait console \"*** \"\n\
+         wait console \"panic\\r\\n\"\n\
          hypercall msgqueue_send 61 every\n\
          wait exit off\n",
     )?;
