@@ -93,7 +93,7 @@ impl Run {
     }
 
     /// Runs until the machine has an outcome.
-    pub fn to_end(mut self) -> Result<Outcome, StartError> {
+    pub fn run_to_end(mut self) -> Result<Outcome, StartError> {
         let mut event = self.pump();
         loop {
             if let Some(event) = event.take() {
