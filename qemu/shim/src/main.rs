@@ -21,7 +21,8 @@ mod el2;
 extern "C" fn shim_main() -> ! {
     el2::heap::init();
     el2::log::init();
-    let outcome = el2::start::load_machine().and_then(|file| el2::run::Run::new(&file)?.run_to_end());
+    let outcome =
+        el2::start::load_machine().and_then(|file| el2::run::Run::new(&file)?.run_to_end());
     match outcome {
         Ok(outcome) => el2::semihosting::exit(outcome.exit_status() as u8),
         Err(error) => {
