@@ -25,7 +25,7 @@ fn output(lab: &Lab) -> Result<()> {
 
 /// Text is copied through SIMD registers, which every interrupt must leave as they were.
 fn output_under_interrupts(lab: &Lab) -> Result<()> {
-    let script = Some(Script::Text("expect console \"count\"\nring 3 0x1 1000\nlog rung\n"));
+    let script = Some(Script::Text("expect console \"00\\r\\n\"\nring 3 0x1 1000\nlog rung\n"));
     let mut billy = lab.boot(MachineOptions { script, ..MachineOptions::default() })?;
     billy.set_patience(Duration::from_secs(180));
     count(&mut billy)?;
