@@ -117,13 +117,17 @@ impl Machine {
         }
     }
 
-    /// Types a line, waits for its echo and then for `answer`. Returns what came between.
+    /// Types a line, waits for its echo and then for `answer`. Returns what came between, from
+    /// the end of the echo's line on: a shell may draw the line more than once.
     ///
     /// # Errors
     /// As [`expect`](Self::expect).
     pub fn ask(&mut self, line: &str, answer: &str) -> Result<String> {
         self.send(format!("{line}\r"));
         self.expect(line)?;
+        self.expect("\n")?;
+        // The line's end may be part of the answer.
+        self.cursor -= 1;
         self.expect(answer)
     }
 
@@ -192,7 +196,12 @@ impl Machine {
         if !stderr.trim().is_empty() {
             text += &format!("\n--- standard error\n{}", tail(&stderr, LOG_LINES));
         }
-        if self.log.is_some() {
+        if let Some(log) = &self.log {
+            let whole = log.with_extension("console");
+            // The transcript below stands for itself where the file cannot be written.
+            if std::fs::write(&whole, &self.console.lock().text).is_ok() {
+                text += &format!("\n--- all of it: {}", whole.display());
+            }
             text += &format!("\n--- shim log\n{}", tail(&self.log_text(), LOG_LINES));
         }
         text += "\n---";

@@ -43,6 +43,17 @@ fn questions_get_answers() {
 }
 
 #[test]
+fn a_question_drawn_twice_is_not_in_its_answer() {
+    let script = "read -r line; printf '> que> question> question\\nanswer\\n> '; read -r line; \
+                  printf 'empty\\n> '; read -r line";
+    let mut machine = shell(script);
+    machine.send("\n");
+    assert_eq!(machine.ask("question", "\n> ").unwrap(), "\nanswer");
+    machine.send("\n");
+    assert_eq!(machine.ask("empty", "\n> ").unwrap(), "");
+}
+
+#[test]
 fn input_that_nobody_reads_does_not_block() {
     let mut machine = shell("sleep 0.1; exit 5");
     machine.send(vec![b'x'; 1 << 20]);
