@@ -45,8 +45,8 @@ pub enum Audience {
     /// Whoever is at the other end of the line.
     Certain,
     /// Perhaps nobody: the Resource Manager drops what is written before the console's owner has
-    /// opened it, and does not tell. That something is typed is the first sign of an owner. The
-    /// end of the log is shown once more then.
+    /// opened it, and does not tell. Who comes late sees an empty screen and presses Enter: if that
+    /// is the first key, the end of the log is shown once more.
     Unknown,
 }
 
@@ -83,7 +83,8 @@ where
             Either::First(count) => count?,
             Either::Second(()) => continue,
         };
-        if core::mem::take(&mut unheard) {
+        let enter = matches!(input.first(), Some(b'\r' | b'\n'));
+        if core::mem::take(&mut unheard) && enter {
             editor.hide(page.raw());
             follower.show_again(&mut page);
             editor.show(page.raw());
