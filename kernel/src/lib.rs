@@ -15,7 +15,7 @@
 //!
 //! All of that is plain Rust that runs in host tests. The rest needs the machine: `start` and
 //! `run` tell the boot story, `hardware`, `critical` and `power` are its instructions and
-//! registers, `last_words` its end by panic, `provoke` the panics to be had on request,
+//! registers, `fp` a check of theirs, `last_words` its end by panic, `provoke` the panics to be had on request,
 //! `debugger` what a debugger starts from.
 #![cfg_attr(not(test), no_std)]
 
@@ -40,6 +40,8 @@ pub use billy_dt as dt;
 pub mod critical;
 #[cfg(target_os = "none")]
 pub mod debugger;
+#[cfg(target_os = "none")]
+pub mod fp;
 #[cfg(target_os = "none")]
 pub mod hardware;
 #[cfg(target_os = "none")]

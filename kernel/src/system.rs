@@ -51,6 +51,8 @@ pub trait Machine {
     fn log(&self) -> &'static LogRing;
     /// Crashes.
     fn crash(&self, how: Provocation) -> !;
+    /// Keeps values in the FP and SIMD registers for a moment, and counts those that changed.
+    fn changed_fp_registers(&self) -> usize;
     /// Bytes of console input that were dropped because nobody read them in time.
     fn input_dropped(&self) -> u64;
 }

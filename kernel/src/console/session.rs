@@ -7,6 +7,7 @@ use super::{
 use crate::{
     crash::provocation::Provocation,
     dt::Uart,
+    fp,
     hardware::TIMERS,
     interrupts::{Usage, gic},
     log::LogRing,
@@ -27,6 +28,8 @@ use gunyah_abi::rm::RmError;
 const NO_CONSOLE: RmError = RmError::ArgumentInvalid;
 /// How long to wait before a line that failed is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long the check of the FP registers gives interrupts to come.
+const FP_CHECK: Duration = Duration::from_millis(500);
 
 /// A line to try.
 enum Line {
@@ -166,6 +169,10 @@ impl Machine for Running {
 
     fn crash(&self, how: Provocation) -> ! {
         provoke::crash(how)
+    }
+
+    fn changed_fp_registers(&self) -> usize {
+        fp::changed_registers(FP_CHECK)
     }
 
     fn input_dropped(&self) -> u64 {

@@ -24,7 +24,7 @@ struct Command {
     what: &'static str,
 }
 
-const COMMANDS: [Command; 25] = [
+const COMMANDS: [Command; 26] = [
     Command { usage: "help", what: "this list" },
     Command { usage: "vm", what: "who this VM is and what it was given" },
     Command { usage: "hyp", what: "which hypervisor, and what it offers" },
@@ -54,6 +54,7 @@ const COMMANDS: [Command; 25] = [
     Command { usage: "rm stats", what: "requests, notifications, and what was dropped" },
     Command { usage: "rm ping [count]", what: "ask RM for the VMID, so many times" },
     Command { usage: "log", what: "the log from its oldest line" },
+    Command { usage: "fp", what: "whether interrupts leave the FP registers alone" },
     Command { usage: "uptime", what: "time since boot" },
     Command { usage: "count <n>", what: "number n lines, to see that the console loses none" },
     Command { usage: "panic [how]", what: "crash, to see a crash report; 'panic ?' lists how" },
@@ -121,6 +122,7 @@ where
                 write_when_full(page, terminal).await?;
             }
         }
+        "fp" => show::fp_registers(page, machine),
         "uptime" => show::uptime(page, machine.uptime()),
         "count" => match words.next().map(str::parse::<u32>) {
             Some(Ok(last)) => {

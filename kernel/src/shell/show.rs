@@ -138,6 +138,15 @@ pub fn interrupts<M: Machine>(page: &mut Page, machine: &M) {
     page.line(format_args!("console input dropped: {} bytes", machine.input_dropped()));
 }
 
+/// `fp`.
+pub fn fp_registers<M: Machine>(page: &mut Page, machine: &M) {
+    let taken = || machine.interrupts().iter().map(|usage| usage.count).sum::<u64>();
+    let before = taken();
+    let changed = machine.changed_fp_registers();
+    let interrupts = taken() - before;
+    page.line(format_args!("{changed} of 32 registers changed in {interrupts} interrupts"));
+}
+
 /// `tasks`.
 pub fn tasks<M: Machine>(page: &mut Page, machine: &M) {
     page.line(format_args!("  {:16} {:8} {:>8} {:>8}", "name", "state", "polls", "wakes"));

@@ -66,6 +66,7 @@ fn what_was_found_is_shown() {
         ("dt /hypervisor", &["qcom,gunyah-hypervisor"]),
         ("dt /kettle", &["dt: ", "/kettle"]),
         ("uptime", &["up 1:02:03.004"]),
+        ("fp", &["1 of 32 registers changed in 0 interrupts"]),
         ("panic ?", &["panic: say how: here, stack"]),
     ] {
         let answer = rig.output(line);

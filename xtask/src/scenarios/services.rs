@@ -12,6 +12,7 @@ use crate::qemu::{MachineOptions, Outcome, Script};
 pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("services::a_thousand_doorbells", doorbells),
     Scenario::new("services::a_thousand_messages_are_echoed", messages),
+    Scenario::new("services::interrupts_leave_live_fp_registers_alone", fp_registers),
 ];
 
 /// Long runs on a busy machine.
@@ -59,6 +60,27 @@ fn messages(lab: &Lab) -> Result<()> {
     billy.expect("msgq list")?;
     let list = billy.expect(PROMPT)?;
     ensure!(list.contains("992"), billy.failure("`msgq list` does not count 992 echoes"));
+    billy.expect_exit(Outcome::End)?;
+    Ok(())
+}
+
+fn fp_registers(lab: &Lab) -> Result<()> {
+    // The command holds the CPU, so the interrupts come through the vector, each in a turn that
+    // the hypervisor takes; its own switches are tried by that, too.
+    let mut billy = scripted(
+        lab,
+        "expect console \"billy> \"\n\
+         type \"fp\\r\"\n\
+         wait ms 20\n\
+         irq 962 raise 20\n\
+         expect console \"registers changed\"\n\
+         type \"poweroff\\r\"\n",
+    )?;
+    let before = billy.expect(" of 32 registers changed in ")?;
+    let changed = before.lines().last().unwrap_or_default();
+    ensure!(changed == "0", billy.failure(&format!("{changed} registers changed")));
+    let count: u64 = billy.expect(" interrupts")?.trim().parse()?;
+    ensure!(count >= 70, billy.failure(&format!("only {count} interrupts came meanwhile")));
     billy.expect_exit(Outcome::End)?;
     Ok(())
 }

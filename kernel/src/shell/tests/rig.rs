@@ -107,6 +107,10 @@ impl Machine for Still {
         panic!("asked to crash: {how:?}")
     }
 
+    fn changed_fp_registers(&self) -> usize {
+        1
+    }
+
     fn input_dropped(&self) -> u64 {
         42
     }
