@@ -8,7 +8,7 @@ use crate::{
     hardware::TIMERS,
     interrupts::gic,
     last_words,
-    log::{LogRing, Logger, Reader},
+    log::{LogRing, Logger},
     memory::{self, Inputs, Kind, PlanError, Region, heap::Heap, paging::AddressSpace},
     power::{self, Conduit, Failure},
     trace::{BILLY_TRACE, Traced},
@@ -279,6 +279,3 @@ pub fn give_up(error: &StartError) -> ! {
     }
     power::fail(error.failure())
 }
-
-/// Where the log begins.
-pub const LOG_START: Reader = Reader::new();
