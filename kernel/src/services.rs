@@ -7,6 +7,7 @@
 pub mod doorbell;
 pub mod echo;
 mod keep;
+pub mod transport;
 
 pub use doorbell::{BellService, BellSource};
 pub use echo::EchoService;
