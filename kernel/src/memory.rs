@@ -9,6 +9,7 @@
 pub mod heap;
 #[cfg(target_os = "none")]
 pub mod paging;
+pub mod shared;
 
 use alloc::vec::Vec;
 use billy_boot::Layout;
