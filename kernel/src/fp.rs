@@ -8,6 +8,7 @@ use crate::{
     hardware::TIMERS,
     interrupts::gic,
 };
+use alloc::boxed::Box;
 use core::{arch::asm, time::Duration};
 
 /// The software-generated interrupt whose handler uses every register.
@@ -21,7 +22,7 @@ const TO_THIS_CPU: u64 = (SPOILER.intid as u64) << 24 | 1;
 /// uses all of these registers, and counts the registers that have changed by then.
 pub fn changed_registers(duration: Duration) -> usize {
     // The second time it has its handler already.
-    let _ = gic::enable(SPOILER, "fp check", &spoil);
+    let _ = gic::enable(SPOILER, "fp check", Box::new(spoil));
     let value = |n: usize| 0x0123_4567_89ab_cdef_u128.rotate_left(5 * n as u32) ^ n as u128;
     let before: [u128; 32] = core::array::from_fn(value);
     let mut after = [0_u128; 32];

@@ -7,6 +7,7 @@
 //! | [`interrupts`] | who handles which INTID; the GIC |
 //! | [`time`], [`task`] | the timer queue and the cooperative scheduler |
 //! | [`log`] | the log ring, which outlives a crash |
+//! | [`names`] | names that outlive what bore them |
 //! | [`services`] | what answers other VMs |
 //! | [`watch`] | a rare look whether an interrupt was lost |
 //! | [`system`], [`shell`] | what was found, and the console that shows it |
@@ -26,6 +27,7 @@ pub mod crash;
 pub mod interrupts;
 pub mod log;
 pub mod memory;
+pub mod names;
 pub mod services;
 pub mod shell;
 pub mod system;

@@ -17,8 +17,8 @@ pub fn crash(how: Provocation) -> ! {
         Provocation::Here => panic!("asked for at the console"),
         Provocation::Stack => overflow(),
         Provocation::Heap => exhaust_heap(),
-        Provocation::Irq => in_handler(&|| panic!("asked for in an interrupt handler")),
-        Provocation::IrqStack => in_handler(&|| overflow()),
+        Provocation::Irq => in_handler(Box::new(|| panic!("asked for in an interrupt handler"))),
+        Provocation::IrqStack => in_handler(Box::new(|| overflow())),
         Provocation::Null => read_null(),
         Provocation::Nested => panic!("asked for with a broken message: {}", Broken),
     }

@@ -7,6 +7,7 @@ use crate::{
     hardware::{TIMERS, ThisCpu, VirtualTimer},
     interrupts::gic,
     last_words,
+    names::name,
     services::{BellService, BellSource, EchoService, keep},
     start::{Guest, Hypervisor, StartError},
     system::System,
@@ -14,7 +15,7 @@ use crate::{
     time::Sleep,
     watch,
 };
-use alloc::{boxed::Box, format, vec::Vec};
+use alloc::{boxed::Box, vec::Vec};
 use core::time::Duration;
 use gunyah::{
     doorbell::{Doorbell, DoorbellSource, DoorbellTrigger},
@@ -22,7 +23,8 @@ use gunyah::{
     rm::{ResourceManager, Timer},
 };
 
-static RUN_QUEUE: RunQueue = RunQueue::new();
+/// The tasks that are ready.
+pub(crate) static RUN_QUEUE: RunQueue = RunQueue::new();
 
 /// The clock of drivers that wait.
 pub struct KernelTimer;
@@ -134,9 +136,9 @@ fn queue_config(end: &QueueEnd) -> QueueConfig {
 fn enable(
     interrupt: Interrupt,
     name: &'static str,
-    handler: impl Fn() + Sync + 'static,
+    handler: impl Fn() + Send + Sync + 'static,
 ) -> Result<(), StartError> {
-    Ok(gic::enable(interrupt, name, Box::leak(Box::new(handler)))?)
+    Ok(gic::enable(interrupt, name, Box::new(handler))?)
 }
 
 /// Enables a message queue's interrupt. "Not full" is the state that a queue is in nearly always,
@@ -144,21 +146,13 @@ fn enable(
 fn enable_edge(
     interrupt: Interrupt,
     name: &'static str,
-    handler: impl Fn() + Sync + 'static,
+    handler: impl Fn() + Send + Sync + 'static,
 ) -> Result<(), StartError> {
     let Interrupt { intid, trigger } = interrupt;
     if trigger == Trigger::Level {
         log::warn!(target: "irq", "INTID {intid} ({name}): level in the tree, taken for an edge");
     }
     enable(Interrupt { intid, trigger: Trigger::Edge }, name, handler)
-}
-
-/// A name that lasts: `bell 7`.
-fn name(what: &'static str, label: Option<u32>) -> &'static str {
-    match label {
-        Some(label) => format!("{what} {label}").leak(),
-        None => what,
-    }
 }
 
 /// Runs the tasks.

@@ -263,9 +263,13 @@ pub fn bring_up_interrupts(guest: Guest) -> Result<Guest, StartError> {
     let platform = &guest.found.platform;
     // SAFETY: the frames are those that the device tree names, mapped as device memory; once.
     unsafe { gic::init(&platform.gic)? };
-    gic::enable(platform.virtual_timer, "timer", &|| {
-        TIMERS.on_interrupt();
-    })?;
+    gic::enable(
+        platform.virtual_timer,
+        "timer",
+        Box::new(|| {
+            TIMERS.on_interrupt();
+        }),
+    )?;
     Ok(guest)
 }
 

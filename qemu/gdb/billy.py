@@ -195,14 +195,13 @@ class Interrupts(Billy):
 
     def show(self):
         entries = elements(field(static("interrupts::gic::TABLE"), "entries"))
-        usages = [entry["__0"] for entry in entries]
-        if not usages:
+        if not entries:
             print("no interrupt is in use yet")
-        for usage in sorted(usages, key=lambda usage: int(usage["interrupt"]["intid"])):
+        for usage in sorted(entries, key=lambda usage: int(usage["interrupt"]["intid"])):
             interrupt = usage["interrupt"]
             trigger = str(interrupt["trigger"]).rsplit("::", 1)[-1].lower()
             print(
-                f"  {int(interrupt['intid']):>4} {trigger:5}  {int(usage['count']):>8}"
+                f"  {int(interrupt['intid']):>4} {trigger:5}  {number(usage['count']):>8}"
                 f"  {text(usage['name'])}"
             )
         for name in ("SPURIOUS", "UNEXPECTED"):

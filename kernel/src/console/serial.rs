@@ -143,13 +143,13 @@ pub fn bring_up(
             gic::enable(
                 interrupt,
                 "uart",
-                Box::leak(Box::new(move || {
+                Box::new(move || {
                     bell.on_interrupt();
                     serial.on_interrupt();
-                })),
+                }),
             )
         }
-        None => gic::enable(interrupt, "uart", Box::leak(Box::new(|| serial.on_interrupt()))),
+        None => gic::enable(interrupt, "uart", Box::new(|| serial.on_interrupt())),
     };
     match enabled {
         Ok(()) => {

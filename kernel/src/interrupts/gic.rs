@@ -8,9 +8,10 @@
 //! group 0 would be FIQs. Whether an interrupt is edge or level is set before it is enabled, since
 //! a Gunyah queue interrupt left at its reset value, level, fires without end.
 
-use super::{Handler, Table, Taken, Usage};
+use super::{Handler, Outcome, STORM, Table, Taken, Usage};
 use crate::{
     dt::{Gic, Interrupt, Trigger},
+    run::RUN_QUEUE,
     trace::BILLY_TRACE,
 };
 use alloc::vec::Vec;
@@ -89,7 +90,8 @@ pub unsafe fn init(gic: &Gic) -> Result<(), Error> {
     Ok(())
 }
 
-/// Has `handler` called for `interrupt` from now on.
+/// Has `handler` called for `interrupt` from now on. It runs with interrupts masked, and must not
+/// enable or disable any.
 ///
 /// # Errors
 ///
@@ -98,9 +100,34 @@ pub fn enable(interrupt: Interrupt, name: &'static str, handler: Handler) -> Res
     critical_section::with(|cs| {
         let mut gic = GIC.borrow_ref_mut(cs);
         let gic = gic.as_mut().ok_or(Error::NotReady)?;
-        TABLE.borrow_ref_mut(cs).add(interrupt, name, handler)?;
-        program(gic, interrupt)
+        let mut table = TABLE.borrow_ref_mut(cs);
+        table.add(interrupt, name, handler)?;
+        program(gic, interrupt).inspect_err(|_| drop(table.remove(interrupt.intid)))
     })
+}
+
+/// Has nothing called for an interrupt any more, and drops its handler. One that was on its way
+/// may still come, and is counted as unexpected.
+///
+/// # Errors
+///
+/// The GIC knows no such INTID.
+pub fn disable(intid: u32) -> Result<(), Error> {
+    let handler = critical_section::with(|cs| {
+        turn_off(intid, cs)?;
+        Ok::<_, Error>(TABLE.borrow_ref_mut(cs).remove(intid))
+    })?;
+    // Outside of the critical section, since it may own much.
+    drop(handler);
+    Ok(())
+}
+
+fn turn_off(intid: u32, cs: CriticalSection<'_>) -> Result<(), Error> {
+    let id = int_id(intid)?;
+    let mut gic = GIC.borrow_ref_mut(cs);
+    let gic = gic.as_mut().ok_or(Error::NotReady)?;
+    let cpu = id.is_private().then_some(0);
+    gic.enable_interrupt(id, cpu, false).map_err(|error| Error::Interrupt(intid, error))
 }
 
 fn program(gic: &mut GicV3<'_>, interrupt: Interrupt) -> Result<(), Error> {
@@ -159,10 +186,10 @@ pub unsafe fn dispatch_pending() -> bool {
     BILLY_TRACE.interrupt(number);
     // SAFETY: interrupts are masked, by the caller's promise.
     let masked = unsafe { CriticalSection::new() };
-    let handler = TABLE.borrow_ref_mut(masked).take(number);
-    match handler {
-        Some(handler) => handler(),
-        None => unexpected(number),
+    match TABLE.borrow_ref(masked).handle(number, || RUN_QUEUE.polls()) {
+        Outcome::Handled => {}
+        Outcome::Unexpected => unexpected(number),
+        Outcome::Storm(usage) => stop_storm(usage, masked),
     }
     GicCpuInterface::end_interrupt(intid, InterruptGroup::Group1);
     true
@@ -173,6 +200,18 @@ fn unexpected(intid: u32) {
     if UNEXPECTED.fetch_add(1, Ordering::Relaxed) == 0 {
         log::warn!(target: "irq", "unexpected INTID {intid}; further ones are only counted");
     }
+}
+
+/// Disables an interrupt that keeps all tasks from running. Its handler stays, and is never called.
+#[cold]
+fn stop_storm(usage: Usage, masked: CriticalSection<'_>) {
+    let Usage { interrupt: Interrupt { intid, .. }, name, .. } = usage;
+    let outcome = turn_off(intid, masked);
+    log::error!(
+        target: "irq",
+        "INTID {intid} ({name}) came {STORM} times while no task ran: {}",
+        if outcome.is_ok() { "disabled" } else { "cannot be disabled" }
+    );
 }
 
 /// Sends software-generated interrupt `intid` (0 to 15) to this CPU, number 0 of its VM.

@@ -40,6 +40,11 @@ impl RunQueue {
         section::with(|token| self.ready.borrow_ref(token).is_empty())
     }
 
+    /// A number that changes whenever a task is about to be polled.
+    pub fn polls(&self) -> u64 {
+        section::with(|token| self.ready.borrow_ref(token).first as u64)
+    }
+
     #[inline]
     pub(super) fn set_current(&self, name: Option<&'static &'static str>) {
         let name = name.map_or(ptr::null(), ptr::from_ref);
