@@ -19,6 +19,7 @@ mod qemu;
 mod run;
 mod scenarios;
 mod setup;
+mod size;
 mod symbolize;
 mod symbols;
 mod terminal;
@@ -64,6 +65,8 @@ enum Command {
     ///
     /// Fails if a number grew by more than 3 % over the baseline that the repository keeps.
     Bench(bench::Options),
+    /// Show what the guest's image is made of: sections, crates, functions
+    Size(size::Options),
     /// Start the machine stopped, with gdb attached that knows the symbols of shim and guest
     ///
     /// Its commands billy-tasks, billy-irqs, billy-queues, billy-trace and billy-log show the guest.
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Command::Setup => setup::ensure().map(|()| ExitCode::SUCCESS),
         Command::Build(options) => build::command(&options).map(|()| ExitCode::SUCCESS),
         Command::Bench(options) => bench::command(&options),
+        Command::Size(options) => size::command(&options).map(|()| ExitCode::SUCCESS),
         Command::Run(options) => run::command(&options),
         Command::Dt(options) => dt::command(&options),
         Command::Test(options) => test::command(&options),

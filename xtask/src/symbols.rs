@@ -89,7 +89,7 @@ fn find(line: &str, name: &str) -> Option<Found> {
 }
 
 /// The name without the hash at its end.
-fn tidy(name: &str) -> String {
+pub fn tidy(name: &str) -> String {
     match name.rsplit_once("::h") {
         Some((path, hash)) if hash.len() == 16 => path.to_owned(),
         _ => name.to_owned(),
