@@ -27,6 +27,7 @@
 //! towards the guest.
 
 mod error;
+pub mod memory;
 mod message_id;
 pub mod notification;
 mod packet;

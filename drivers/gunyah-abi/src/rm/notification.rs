@@ -1,8 +1,9 @@
 //! Contents of the notifications RM sends, little endian. They have no error word.
 
+use super::memory::{AclEntry, AttrEntry, ListError, MemoryType, Transaction, list};
 use super::payload::wire;
 use super::{ExitType, OsState, VmState};
-use zerocopy::byteorder::little_endian::{U16, U32};
+use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 wire! {
@@ -66,15 +67,15 @@ wire! {
         pub length: U16,
     }
 
-    /// `MEM_SHARED`; lists of access rights, sizes and attributes follow.
+    /// `MEM_SHARED`; lists of access rights, sizes and attributes follow, read by [`MemShared::parse`].
     pub struct MemShared: 20 {
         /// RM's handle; 0 is valid.
         pub handle: U32,
-        /// 0 normal memory, 1 device.
+        /// A code of [`MemoryType`].
         pub memory_type: u8,
-        /// 0 donated, 1 lent, 2 shared.
+        /// A code of [`Transaction`].
         pub transaction: u8,
-        /// Flags of the transaction.
+        /// Bits of [`CreateFlags`](super::memory::CreateFlags).
         pub flags: u8,
         /// 0.
         pub reserved0: u8,
@@ -109,10 +110,78 @@ wire! {
     }
 }
 
+wire! {
+    /// What follows [`VmExited`] after PSCI `SYSTEM_RESET2`.
+    pub struct ResetReason: 12 {
+        /// The call's type.
+        pub kind: U32,
+        /// Lower word of its cookie.
+        pub cookie_low: U32,
+        /// Upper word of its cookie.
+        pub cookie_high: U32,
+    }
+}
+
+/// The lists of `MEM_SHARED`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SharedLists<'a> {
+    /// Who may do what.
+    pub access: &'a [AclEntry],
+    /// The ranges' sizes in bytes. The owner's addresses are not told.
+    pub sizes: &'a [U64],
+    /// How who must map; empty where the owner gave none.
+    pub attributes: &'a [AttrEntry],
+}
+
+impl MemShared {
+    /// Splits a content into its fixed part and its lists. Bytes after them are left out; RM before 12/2023 may leave the last
+    /// list out.
+    ///
+    /// # Errors
+    ///
+    /// [`ListError::Short`], [`ListError::TooMany`].
+    pub fn parse(content: &[u8]) -> Result<(&Self, SharedLists<'_>), ListError> {
+        let Ok((fixed, rest)) = Self::ref_from_prefix(content) else {
+            return Err(ListError::Short(size_of::<Self>().saturating_sub(content.len())));
+        };
+        let (access, _, rest) = list(rest)?;
+        let (sizes, _, rest) = list(rest)?;
+        let attributes = if rest.is_empty() { &[] } else { list(rest)?.0 };
+        Ok((fixed, SharedLists { access, sizes, attributes }))
+    }
+
+    /// What kind of memory it is.
+    pub fn memory_type(&self) -> MemoryType {
+        MemoryType::from(self.memory_type)
+    }
+
+    /// What the owner does with it.
+    pub fn transaction(&self) -> Transaction {
+        Transaction::from(self.transaction)
+    }
+}
+
 impl VmExited {
+    /// Splits a content into the exit and, where they came, the words of a `SYSTEM_RESET2`; `None` if it is shorter than it
+    /// says.
+    pub fn parse(content: &[u8]) -> Option<(&Self, Option<&ResetReason>)> {
+        let (exited, rest) = Self::ref_from_prefix(content).ok()?;
+        // The reason's size counts flags and code.
+        let extra = usize::try_from(exited.reason_bytes.get()).ok()?.checked_sub(4)?;
+        let extra = rest.get(..extra)?;
+        Some((exited, ResetReason::ref_from_prefix(extra).ok().map(|(reason, _)| reason)))
+    }
+
     /// How the VM ended.
     pub fn exit_type(&self) -> ExitType {
         ExitType::from(self.exit_type.get())
+    }
+}
+
+impl ResetReason {
+    /// The call's cookie.
+    pub fn cookie(&self) -> u64 {
+        u64::from(self.cookie_high.get()) << 32 | u64::from(self.cookie_low.get())
     }
 }
 

@@ -133,9 +133,15 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
         &self.timer
     }
 
-    /// Adds a handler for notifications. They are asked in order until one takes the notification.
+    /// Adds a handler for notifications. All are asked, in order, unless one says that nobody else can want the notification.
     pub fn subscribe(&self, handler: Arc<dyn NotificationHandler>) {
         self.handlers.lock().push(handler);
+    }
+
+    /// Takes a handler out again.
+    pub fn unsubscribe<N: ?Sized>(&self, handler: &Arc<N>) {
+        let handler = Arc::as_ptr(handler);
+        self.handlers.lock().retain(|kept| !core::ptr::addr_eq(Arc::as_ptr(kept), handler));
     }
 
     /// Makes a request and waits for its reply. `fixed` and `variable` together are the content; `parse` gets the reply's

@@ -194,17 +194,6 @@ impl<'a, H, T> ConsoleWriter<'a, H, T> {
     }
 }
 
-/// Whether RM may have done what was asked, though the answer was not received.
-fn is_doubtful(error: &RequestError) -> bool {
-    match error {
-        RequestError::Timeout { .. } | RequestError::ReplyTooShort { .. } => true,
-        RequestError::Queue { error: QueueError::Refused { call, .. }, .. } => {
-            *call == Hypercall::MsgqueueReceive
-        }
-        _ => false,
-    }
-}
-
 /// Whether the request was not carried out and may be made again later.
 fn is_put_off(error: &RequestError) -> bool {
     match error {
@@ -239,7 +228,7 @@ impl<H: Hypercalls, T: Timer> ConsoleWriter<'_, H, T> {
         let text = format!("\r\n[{bytes} bytes of output may be lost: RM did not answer]\r\n");
         match self.print(text.as_bytes()).await {
             Ok(()) => self.rm.console_doubts_are_told(bytes),
-            Err(error) if is_doubtful(&error) => self.rm.doubt_console_output(0, error)?,
+            Err(error) if error.is_doubtful() => self.rm.doubt_console_output(0, error)?,
             Err(error) => return Err(error),
         }
         Ok(())
@@ -262,7 +251,7 @@ impl<H: Hypercalls, T: Timer> Write for ConsoleWriter<'_, H, T> {
         }
         match self.print(text).await {
             Ok(()) => self.rm.console_is_heard(),
-            Err(error) if is_doubtful(&error) => {
+            Err(error) if error.is_doubtful() => {
                 self.rm.doubt_console_output(text.len(), error)?;
                 self.rm.timer().sleep(DOUBT_WAIT).await;
             }

@@ -1,24 +1,36 @@
 //! Why a request to the Resource Manager failed.
 
+use super::memory::MemHandle;
 use crate::queue::QueueError;
 use core::fmt;
 use core::time::Duration;
+use gunyah_abi::Hypercall;
 use gunyah_abi::rm::{MessageId, RmError};
 use thiserror::Error;
 
-/// A request, as errors name it: its id and, where it has one, the VM it is about.
+/// What a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A VM, by its VMID; 0 is the caller itself.
+    Vm(u16),
+    /// A memory parcel.
+    Parcel(MemHandle),
+}
+
+/// A request, as errors name it: its id and, where it has one, what it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestName {
     /// The message id.
     pub id: MessageId,
-    /// The VMID in the request; 0 is the caller itself.
-    pub target: Option<u16>,
+    /// What it is about.
+    pub target: Option<Target>,
 }
 
 impl fmt::Display for RequestName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.target {
-            Some(target) => write!(f, "{} (target {target})", self.id),
+            Some(Target::Vm(vmid)) => write!(f, "{} (target {vmid})", self.id),
+            Some(Target::Parcel(handle)) => write!(f, "{} ({handle})", self.id),
             None => self.id.fmt(f),
         }
     }
@@ -53,8 +65,16 @@ pub enum RequestError {
         /// Bytes needed.
         needed: usize,
     },
-    /// The request's content is larger than the protocol can carry; it was not sent.
-    #[error("{request} with {length} bytes of content is larger than any message to RM can be")]
+    /// The reply has its form, but says what cannot be.
+    #[error("RM's reply to {request} makes no sense: {what}")]
+    ReplyInvalid {
+        /// The request.
+        request: RequestName,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The request's content, or a list in it, is longer than RM takes; it was not sent.
+    #[error("{request} with {length} bytes of content is more than RM takes")]
     TooLong {
         /// The request.
         request: RequestName,
@@ -85,6 +105,17 @@ impl RequestError {
             _ => None,
         }
     }
+
+    /// Whether RM may have done what was asked, though its answer was not received, or not understood.
+    pub fn is_doubtful(&self) -> bool {
+        match self {
+            Self::Timeout { .. } | Self::ReplyTooShort { .. } | Self::ReplyInvalid { .. } => true,
+            Self::Queue { error: QueueError::Refused { call, .. }, .. } => {
+                *call == Hypercall::MsgqueueReceive
+            }
+            _ => false,
+        }
+    }
 }
 
 impl embedded_io::Error for RequestError {
@@ -99,7 +130,7 @@ impl embedded_io::Error for RequestError {
                 _ => ErrorKind::Other,
             },
             Self::Timeout { .. } => ErrorKind::TimedOut,
-            Self::ReplyTooShort { .. } => ErrorKind::InvalidData,
+            Self::ReplyTooShort { .. } | Self::ReplyInvalid { .. } => ErrorKind::InvalidData,
             Self::TooLong { .. } => ErrorKind::InvalidInput,
             Self::Queue { .. } | Self::Receive(_) => ErrorKind::BrokenPipe,
             Self::Busy => ErrorKind::Interrupted,
@@ -114,7 +145,7 @@ mod tests {
 
     #[test]
     fn errors_name_what_was_done_to_what() {
-        let request = RequestName { id: MessageId::CONSOLE_OPEN, target: Some(0) };
+        let request = RequestName { id: MessageId::CONSOLE_OPEN, target: Some(Target::Vm(0)) };
         let error = RequestError::Refused { request, error: RmError::ArgumentInvalid };
         assert_eq!(error.to_string(), "RM refused CONSOLE_OPEN (target 0): ARGUMENT_INVALID (6)");
         let request = RequestName { id: MessageId::VM_GET_VMID, target: None };

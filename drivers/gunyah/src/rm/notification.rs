@@ -12,11 +12,13 @@ pub struct Notification<'a> {
 }
 
 /// What a handler does with a notification.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Claim {
     /// It is not one that the handler knows.
     No,
-    /// It is taken.
+    /// The handler has it; others may want it too.
+    Noted,
+    /// The handler has it, and nobody else can want it: no further handler is asked.
     Taken,
     /// It is one that the handler knows, but its content makes no sense.
     Malformed,

@@ -15,7 +15,7 @@ mod lists;
 pub use lists::Resource;
 
 use super::client::{ResourceManager, Timer};
-use super::error::{RequestError, RequestName};
+use super::error::{RequestError, RequestName, Target};
 use crate::hypercalls::Hypercalls;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -52,14 +52,16 @@ pub struct VmStatus {
     pub application: u16,
 }
 
-fn fixed<R: FromBytes + KnownLayout + Immutable + Copy>(data: &[u8]) -> Result<R, usize> {
+pub(super) fn fixed<R: FromBytes + KnownLayout + Immutable + Copy>(
+    data: &[u8],
+) -> Result<R, usize> {
     match R::read_from_prefix(data) {
         Ok((reply, _)) => Ok(reply),
         Err(_) => Err(size_of::<R>()),
     }
 }
 
-fn nothing(_: &[u8]) -> Result<(), usize> {
+pub(super) fn nothing(_: &[u8]) -> Result<(), usize> {
     Ok(())
 }
 
@@ -78,7 +80,7 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
         vmid: u16,
         parse: impl Fn(&[u8]) -> Result<R, usize>,
     ) -> Result<R, RequestError> {
-        let target = Some(vmid);
+        let target = Some(Target::Vm(vmid));
         let content = VmidRequest::new(vmid);
         self.request(RequestName { id, target }, content.as_bytes(), &[], parse).await
     }
@@ -209,7 +211,8 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
     ///
     /// Also [`RequestError::TooLong`] beyond 14,612 bytes, which RM would drop without an answer.
     pub async fn console_write(&self, target: u16, text: &[u8]) -> Result<(), RequestError> {
-        let request = RequestName { id: MessageId::CONSOLE_WRITE, target: Some(target) };
+        let request =
+            RequestName { id: MessageId::CONSOLE_WRITE, target: Some(Target::Vm(target)) };
         if text.len() > MAX_CONSOLE_WRITE {
             let length = text.len();
             return Err(RequestError::TooLong { request, length });

@@ -112,12 +112,17 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
 
     fn deliver_notification(&self, message: &Message<'_>) {
         let notification = Notification { id: message.id, content: message.content };
-        let handlers = self.handlers.lock();
-        let mut claims = handlers.iter().map(|handler| handler.notify(&notification));
-        let counter = match claims.find(|claim| *claim != Claim::No) {
-            Some(Claim::Taken) => &self.counters.notifications,
-            Some(Claim::Malformed) => &self.counters.malformed_notifications,
-            Some(Claim::No) | None => &self.counters.unclaimed_notifications,
+        let mut claim = Claim::No;
+        for handler in self.handlers.lock().iter() {
+            claim = claim.max(handler.notify(&notification));
+            if claim == Claim::Taken {
+                break;
+            }
+        }
+        let counter = match claim {
+            Claim::Noted | Claim::Taken => &self.counters.notifications,
+            Claim::Malformed => &self.counters.malformed_notifications,
+            Claim::No => &self.counters.unclaimed_notifications,
         };
         counter.fetch_add(1, Relaxed);
     }

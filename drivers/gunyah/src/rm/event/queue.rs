@@ -1,0 +1,137 @@
+//! A bounded queue of events for one subscriber.
+
+use super::{Event, NoEvent};
+use crate::rm::notification::{Claim, Notification, NotificationHandler};
+use core::future::poll_fn;
+use core::task::{Context, Poll, Waker};
+use gunyah_abi::rm::MessageId;
+use heapless::Deque;
+use spin::mutex::SpinMutex;
+
+/// What a subscriber gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// The next event.
+    Event(Event),
+    /// So many events were lost that came before the next one. What they told has to be asked for.
+    Missed(u64),
+}
+
+struct Queue<const N: usize> {
+    events: Deque<Event, N>,
+    /// Events lost that nobody was told of.
+    missed: u64,
+    lost: u64,
+    waker: Option<Waker>,
+}
+
+/// Events for one subscriber, `N` at most; of more the oldest are lost, and counted.
+///
+/// Of several `VM_STATUS` of a VM that wait in the queue and tell the same state of the VM, only the newest is kept, so that no
+/// peer can push other events out by announcing itself.
+pub struct Events<const N: usize> {
+    interest: &'static [MessageId],
+    queue: SpinMutex<Queue<N>>,
+}
+
+impl<const N: usize> Default for Events<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize> Events<N> {
+    /// Makes a queue for all events.
+    pub const fn new() -> Self {
+        Self::only(Event::ALL)
+    }
+
+    /// Makes a queue for some of [`Event::ALL`].
+    pub const fn only(interest: &'static [MessageId]) -> Self {
+        let queue = Queue { events: Deque::new(), missed: 0, lost: 0, waker: None };
+        Self { interest, queue: SpinMutex::new(queue) }
+    }
+
+    /// Waits for the next event, or for the news that some were lost before it. For one task.
+    pub async fn next(&self) -> Received {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// Takes what is there without waiting.
+    pub fn try_next(&self) -> Option<Received> {
+        self.queue.lock().take()
+    }
+
+    /// Events lost since the queue was made.
+    pub fn lost(&self) -> u64 {
+        self.queue.lock().lost
+    }
+
+    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Received> {
+        let mut queue = self.queue.lock();
+        if let Some(received) = queue.take() {
+            return Poll::Ready(received);
+        }
+        match &mut queue.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+}
+
+impl<const N: usize> Queue<N> {
+    fn take(&mut self) -> Option<Received> {
+        match core::mem::take(&mut self.missed) {
+            0 => self.events.pop_front().map(Received::Event),
+            missed => Some(Received::Missed(missed)),
+        }
+    }
+
+    fn lose(&mut self) {
+        self.missed = self.missed.saturating_add(1);
+        self.lost = self.lost.saturating_add(1);
+    }
+
+    fn put(&mut self, event: Event) {
+        if let Event::VmStatus { vmid, status } = &event {
+            let waiting = self.events.iter_mut().rev().find_map(|waiting| match waiting {
+                Event::VmStatus { vmid: of, status } if of == vmid => Some(status),
+                _ => None,
+            });
+            if let Some(waiting) = waiting.filter(|waiting| waiting.vm == status.vm) {
+                *waiting = *status;
+                return;
+            }
+        }
+        if self.events.is_full() {
+            self.events.pop_front();
+            self.lose();
+        }
+        if self.events.push_back(event).is_err() {
+            self.lose();
+        }
+    }
+}
+
+impl<const N: usize> NotificationHandler for Events<N> {
+    fn notify(&self, notification: &Notification<'_>) -> Claim {
+        if !self.interest.contains(&notification.id) {
+            return Claim::No;
+        }
+        let event = Event::parse(notification.id, notification.content);
+        let mut queue = self.queue.lock();
+        match event {
+            Ok(event) => queue.put(event),
+            Err(NoEvent::NoMemory) => queue.lose(),
+            Err(NoEvent::Malformed) => return Claim::Malformed,
+            Err(NoEvent::Other) => return Claim::No,
+        }
+        let waker = queue.waker.take();
+        drop(queue);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Claim::Noted
+    }
+}
