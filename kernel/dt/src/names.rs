@@ -55,6 +55,7 @@ properties! {
     RedistributorRegions = "#redistributor-regions",
     RedistributorStride = "redistributor-stride",
     Reg = "reg",
+    RmMemHandle = "qcom,rm-mem-handle",
     RegIoWidth = "reg-io-width",
     RegShift = "reg-shift",
     RxDoorbell = "rx-doorbell",

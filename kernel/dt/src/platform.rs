@@ -88,6 +88,8 @@ pub struct ReservedRange {
     pub no_map: bool,
     /// What other nodes refer to it by.
     pub phandle: Option<u32>,
+    /// The Resource Manager's handle of the memory parcel that lies there.
+    pub parcel: Option<u32>,
 }
 
 /// How a CPU is started.

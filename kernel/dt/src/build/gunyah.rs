@@ -166,6 +166,7 @@ pub(super) fn shared_buffers(
             path: node.take_path(),
             label: label(node)?,
             range: region.range,
+            parcel: region.parcel,
             peer: node.vmid(Name::Peer)?,
             tx_doorbell: referred(collected, node, Name::TxDoorbell, Kind::DoorbellSource)?,
             rx_doorbell: referred(collected, node, Name::RxDoorbell, Kind::Doorbell)?,

@@ -121,6 +121,8 @@ pub struct SharedBuffer {
     pub label: Option<u32>,
     /// Where it is: the entry of `/reserved-memory` it refers to.
     pub range: AddressRange,
+    /// The Resource Manager's handle of the memory parcel, which it accepted for this VM.
+    pub parcel: Option<u32>,
     /// VMID of the virtual machine on the other side.
     pub peer: Option<u16>,
     /// Capability of the doorbell source that tells the other side.

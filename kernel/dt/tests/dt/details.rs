@@ -95,6 +95,7 @@ fn shared_buffers_and_their_doorbells() {
                 ("no-map", vec![]),
                 ("phandle", cells(&[phandle])),
                 ("qcom,shared-memory", vec![]),
+                ("qcom,rm-mem-handle", cells(&[phandle - 0x21])),
             ],
             [],
         )
@@ -134,6 +135,7 @@ fn shared_buffers_and_their_doorbells() {
     assert_eq!(one.range, AddressRange { start: 0x9000_0000, size: 0x3000 });
     assert_eq!((one.tx_doorbell, one.rx_doorbell), (Some(CapabilityId(3)), Some(CapabilityId(2))));
     assert_eq!((one.label, one.peer, one.dma_base), (Some(9), Some(3), None));
+    assert_eq!((one.parcel, two.parcel), (Some(0), Some(1)));
     assert_eq!(two.range, AddressRange { start: 0x8f00_0000, size: 0x3000 });
     assert_eq!((two.tx_doorbell, two.rx_doorbell), (None, None));
     assert_eq!((two.label, two.peer, two.dma_base), (Some(5), None, Some(0x1_0000_0002)));
