@@ -1,0 +1,134 @@
+//! The consuming side of a direction.
+
+use super::copy;
+use super::error::{Field, RingError};
+use super::layout::{Mode, RECORD_HEADER, unpair};
+use super::link::{Link, View};
+use super::sync::AtomicU64;
+
+/// The consuming side: owns the tail, reads the head.
+#[derive(Debug)]
+pub(crate) struct Input {
+    pub link: Link,
+}
+
+impl Input {
+    pub fn new(link: Link) -> Self {
+        Self { link }
+    }
+
+    /// Bytes that can be read, or `None` without a peer.
+    fn available(&mut self, view: &View<'_>) -> Result<Option<u32>, RingError> {
+        let Some(head) = self.link.poll(view)? else {
+            return Ok(None);
+        };
+        let tail = self.link.index;
+        let unread = head.wrapping_sub(tail);
+        let misplaced = self.link.mode == Mode::Messages && !head.is_multiple_of(8);
+        if unread > self.link.capacity || unread < self.link.other.wrapping_sub(tail) || misplaced {
+            return Err(self.link.fail(Field::Head, head));
+        }
+        self.link.other = head;
+        Ok(Some(unread))
+    }
+
+    /// Gives `bytes` back to the producer.
+    fn advance(&mut self, view: &View<'_>, bytes: u32) {
+        self.link.index = self.link.index.wrapping_add(bytes);
+        let unread = self.link.other.wrapping_sub(self.link.index);
+        self.link.publish(view, self.link.capacity.saturating_sub(unread));
+    }
+
+    pub fn read(&mut self, words: &[AtomicU64], target: &mut [u8]) -> Result<usize, RingError> {
+        let view = self.link.view(words)?;
+        self.expect(Mode::Bytes)?;
+        self.link.wake(&view);
+        let available = self.available(&view)?.unwrap_or(0) as usize;
+        let length = available.min(target.len());
+        let Some(target) = target.get_mut(..length).filter(|target| !target.is_empty()) else {
+            return Ok(0);
+        };
+        copy::load(view.data, self.link.index, target);
+        self.advance(&view, length as u32);
+        Ok(length)
+    }
+
+    /// The length of the message at the front, checked.
+    fn front(&mut self, view: &View<'_>) -> Result<Option<u32>, RingError> {
+        let available = self.available(view)?.unwrap_or(0);
+        if available == 0 {
+            return Ok(None);
+        }
+        let word = copy::load_word(view.data, self.link.index as usize / 8);
+        let (length, reserved) = unpair(word);
+        if reserved != 0 {
+            return Err(self.link.fail(Field::Reserved, reserved));
+        }
+        // `available` is a positive multiple of 8.
+        if length > available.saturating_sub(RECORD_HEADER) {
+            return Err(self.link.fail(Field::Length, length));
+        }
+        Ok(Some(length))
+    }
+
+    pub fn try_receive(
+        &mut self,
+        words: &[AtomicU64],
+        target: &mut [u8],
+    ) -> Result<Option<usize>, RingError> {
+        let view = self.link.view(words)?;
+        self.expect(Mode::Messages)?;
+        self.link.wake(&view);
+        let Some(length) = self.front(&view)? else {
+            return Ok(None);
+        };
+        let buffer = target.len();
+        let Some(target) = target.get_mut(..length as usize) else {
+            return Err(RingError::TargetTooSmall { length: length as usize, buffer });
+        };
+        copy::load(view.data, self.link.index.wrapping_add(RECORD_HEADER), target);
+        self.advance(&view, length.next_multiple_of(8) + RECORD_HEADER);
+        Ok(Some(length as usize))
+    }
+
+    pub fn skip(&mut self, words: &[AtomicU64]) -> Result<Option<usize>, RingError> {
+        let view = self.link.view(words)?;
+        self.expect(Mode::Messages)?;
+        self.link.wake(&view);
+        let Some(length) = self.front(&view)? else {
+            return Ok(None);
+        };
+        self.advance(&view, length.next_multiple_of(8) + RECORD_HEADER);
+        Ok(Some(length as usize))
+    }
+
+    pub fn max_message(&self) -> usize {
+        (self.link.capacity - RECORD_HEADER) as usize
+    }
+
+    /// Announces a sleep until something can be read; `false` when it can.
+    pub fn sleep(&mut self, words: &[AtomicU64]) -> Result<bool, RingError> {
+        let view = self.link.view(words)?;
+        self.link.sleep(&view, 1);
+        let empty = match self.available(&view) {
+            Ok(available) => available.unwrap_or(0) == 0,
+            Err(error) => {
+                self.link.wake(&view);
+                return Err(error);
+            }
+        };
+        if !empty {
+            self.link.wake(&view);
+        }
+        Ok(empty)
+    }
+
+    pub fn unread(&mut self, words: &[AtomicU64]) -> Result<Option<u32>, RingError> {
+        let view = self.link.view(words)?;
+        self.available(&view)
+    }
+
+    fn expect(&self, mode: Mode) -> Result<(), RingError> {
+        if self.link.mode == mode { Ok(()) } else { Err(RingError::WrongMode) }
+    }
+}

@@ -1,0 +1,247 @@
+//! What both ends of a direction do alike: handshake, sessions, sleeping and waking.
+//!
+//! Each side writes one line of a direction and reads the other's. The position in it is one word, so an index is never
+//! taken for one of another session.
+
+use super::error::{Field, RingError};
+use super::layout::{
+    CAPACITY, IDENTITY, LINE_WORDS, MAGIC, MINIMUM_SIZE, Mode, POSITION, Position, SLEEP, VERSION,
+    identity, pair, unpair,
+};
+use super::sync::{AtomicU64, Ordering, fence};
+
+/// Where a direction is, from one side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lines {
+    /// First word of the line we write.
+    pub own: usize,
+    /// First word of the line we read.
+    pub peer: usize,
+    /// First word of the data.
+    pub data: usize,
+}
+
+/// One side of one direction.
+#[derive(Debug)]
+pub(crate) struct Link {
+    lines: Lines,
+    pub capacity: u32,
+    pub mode: Mode,
+    session: u16,
+    /// The peer's session as we have written it.
+    seen: u16,
+    connected: bool,
+    /// Our index: head of a producer, tail of a consumer.
+    pub index: u32,
+    /// The peer's index, as last found valid.
+    pub other: u32,
+    asleep: bool,
+    /// Number of our last sleep.
+    sleeps: u32,
+    /// The peer's sleep that it was woken from last.
+    rung: u32,
+    ring: bool,
+    failure: Option<RingError>,
+}
+
+/// The memory of a direction, from one side.
+pub(crate) struct View<'a> {
+    own: &'a [AtomicU64; LINE_WORDS],
+    peer: &'a [AtomicU64; LINE_WORDS],
+    pub data: &'a [AtomicU64],
+}
+
+fn line(words: &[AtomicU64], at: usize) -> Option<&[AtomicU64; LINE_WORDS]> {
+    words.get(at..)?.first_chunk()
+}
+
+/// A session that nobody in the memory has used last: not ours of `lines`, and none the peer says it has seen.
+pub(crate) fn fresh_session(words: &[AtomicU64], lines: [Lines; 2]) -> u16 {
+    let position = |at: usize| {
+        let word = words.get(at + POSITION).map_or(0, |word| word.load(Ordering::Relaxed));
+        Position::from_word(word)
+    };
+    let taken = [
+        0,
+        position(lines[0].own).session,
+        position(lines[1].own).session,
+        position(lines[0].peer).seen,
+        position(lines[1].peer).seen,
+    ];
+    // Five numbers are taken, one of six is free.
+    let next = |step: u16| taken[1].wrapping_add(step);
+    (1..=6).map(next).find(|session| !taken.contains(session)).unwrap_or(1)
+}
+
+impl Link {
+    pub fn new(lines: Lines, capacity: u32, mode: Mode, session: u16) -> Self {
+        Self {
+            lines,
+            capacity,
+            mode,
+            session,
+            seen: 0,
+            connected: false,
+            index: 0,
+            other: 0,
+            asleep: false,
+            sleeps: 0,
+            rung: 0,
+            ring: false,
+            failure: None,
+        }
+    }
+
+    /// The memory of this direction; an error once the link has failed.
+    #[inline]
+    pub fn view<'a>(&self, words: &'a [AtomicU64]) -> Result<View<'a>, RingError> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let end = self.lines.data.wrapping_add(self.capacity as usize / 8);
+        match (
+            line(words, self.lines.own),
+            line(words, self.lines.peer),
+            words.get(self.lines.data..end),
+        ) {
+            (Some(own), Some(peer), Some(data)) => Ok(View { own, peer, data }),
+            _ => Err(RingError::BufferTooSmall { size: words.len() * 8, minimum: MINIMUM_SIZE }),
+        }
+    }
+
+    /// Writes our line: from now on the peer can see us.
+    pub fn announce(&mut self, view: &View<'_>) {
+        view.own[SLEEP].store(0, Ordering::Relaxed);
+        view.own[IDENTITY].store(identity(self.mode), Ordering::Relaxed);
+        view.own[CAPACITY].store(pair(self.capacity, 0), Ordering::Relaxed);
+        self.store_position(view);
+        self.ring = true;
+    }
+
+    /// Tells the peer that we are gone.
+    pub fn withdraw(&mut self, view: &View<'_>) {
+        self.seen = 0;
+        self.connected = false;
+        self.publish(view, u32::MAX);
+    }
+
+    fn store_position(&self, view: &View<'_>) {
+        let position = Position { index: self.index, session: self.session, seen: self.seen };
+        view.own[POSITION].store(position.to_word(), Ordering::Release);
+    }
+
+    /// Shows our index to the peer, and notes whether it must be rung for: it sleeps, and for no more than the
+    /// `available` bytes it finds.
+    #[inline]
+    pub fn publish(&mut self, view: &View<'_>, available: u32) {
+        self.store_position(view);
+        // Between our index and its sleep: either we see that it sleeps, or it sees our index before it does.
+        fence(Ordering::SeqCst);
+        let (number, wanted) = unpair(view.peer[SLEEP].load(Ordering::Relaxed));
+        if number != 0 && number != self.rung && wanted <= available {
+            self.rung = number;
+            self.ring = true;
+        }
+    }
+
+    /// Whether the peer is to be rung for since the last call.
+    #[inline]
+    pub fn take_ring(&mut self) -> bool {
+        core::mem::take(&mut self.ring)
+    }
+
+    /// The peer's index, unchecked, or `None` while there is no peer.
+    #[inline]
+    pub fn poll(&mut self, view: &View<'_>) -> Result<Option<u32>, RingError> {
+        let position = Position::from_word(view.peer[POSITION].load(Ordering::Acquire));
+        let expected = position.session == self.seen && position.seen == self.session;
+        if expected && self.connected {
+            return Ok(Some(position.index));
+        }
+        self.handshake(view, position)
+    }
+
+    #[cold]
+    fn handshake(&mut self, view: &View<'_>, peer: Position) -> Result<Option<u32>, RingError> {
+        let was_connected = core::mem::take(&mut self.connected);
+        if peer.session == self.seen && self.seen != 0 {
+            return match was_connected {
+                true if peer.seen == 0 => Err(RingError::PeerGone),
+                true => Err(self.fail(Field::Seen, peer.seen.into())),
+                false => self.connect(view, peer),
+            };
+        }
+        let (magic, _) = unpair(view.peer[IDENTITY].load(Ordering::Relaxed));
+        if peer.session == 0 || magic != MAGIC {
+            return if was_connected { Err(RingError::PeerGone) } else { Ok(None) };
+        }
+        self.seen = peer.session;
+        self.index = 0;
+        self.other = 0;
+        self.rung = 0;
+        self.publish(view, u32::MAX);
+        if was_connected {
+            return Err(RingError::PeerReset { session: peer.session });
+        }
+        self.connect(view, peer)
+    }
+
+    /// The last step, once the peer has seen us: until then its line may be one left behind.
+    fn connect(&mut self, view: &View<'_>, peer: Position) -> Result<Option<u32>, RingError> {
+        if peer.seen != self.session {
+            return Ok(None);
+        }
+        self.check_header(view)?;
+        self.connected = true;
+        Ok(Some(peer.index))
+    }
+
+    fn check_header(&mut self, view: &View<'_>) -> Result<(), RingError> {
+        let (_, rest) = unpair(view.peer[IDENTITY].load(Ordering::Relaxed));
+        let (version, mode) = (rest & 0xFFFF, rest >> 16);
+        if version != u32::from(VERSION) {
+            return Err(self.fail(Field::Version, version));
+        }
+        if mode != self.mode as u32 {
+            return Err(self.fail(Field::Mode, mode));
+        }
+        let (capacity, _) = unpair(view.peer[CAPACITY].load(Ordering::Relaxed));
+        if capacity != self.capacity {
+            return Err(self.fail(Field::Capacity, capacity));
+        }
+        Ok(())
+    }
+
+    /// Closes the link for good.
+    #[cold]
+    pub fn fail(&mut self, field: Field, value: u32) -> RingError {
+        let failure = RingError::Corrupt { field, value };
+        self.failure = Some(failure);
+        self.connected = false;
+        failure
+    }
+
+    /// Shows the peer that we sleep until it has `wanted` bytes for us. What we wait for must be looked at once more
+    /// after this.
+    pub fn sleep(&mut self, view: &View<'_>, wanted: u32) {
+        self.asleep = true;
+        self.sleeps = self.sleeps.wrapping_add(1).max(1);
+        view.own[SLEEP].store(pair(self.sleeps, wanted), Ordering::Relaxed);
+        // Between our sleep and its index: the other half of the fence in `publish`.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Takes back what [`Self::sleep`] showed.
+    #[inline]
+    pub fn wake(&mut self, view: &View<'_>) {
+        if self.asleep {
+            self.asleep = false;
+            view.own[SLEEP].store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// The peer's session, while there is a peer.
+    pub fn peer_session(&self) -> Option<u16> {
+        self.connected.then_some(self.seen)
+    }
+}

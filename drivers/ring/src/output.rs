@@ -1,0 +1,117 @@
+//! The producing side of a direction.
+
+use super::copy;
+use super::error::{Field, RingError};
+use super::layout::{Mode, RECORD_HEADER, pair};
+use super::link::{Link, View};
+use super::sync::AtomicU64;
+
+/// The producing side: owns the head, reads the tail.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub link: Link,
+    /// The bytes of the word at the head that are already there.
+    partial: u64,
+}
+
+impl Output {
+    pub fn new(link: Link) -> Self {
+        Self { link, partial: 0 }
+    }
+
+    /// Free bytes, or `None` without a peer.
+    fn room(&mut self, view: &View<'_>) -> Result<Option<u32>, RingError> {
+        let Some(tail) = self.link.poll(view)? else {
+            return Ok(None);
+        };
+        let head = self.link.index;
+        let unread = head.wrapping_sub(tail);
+        let misplaced = self.link.mode == Mode::Messages && !tail.is_multiple_of(8);
+        if unread > head.wrapping_sub(self.link.other) || misplaced {
+            return Err(self.link.fail(Field::Tail, tail));
+        }
+        self.link.other = tail;
+        // Words are stored whole, so one that is read in part is not free.
+        let used = head.wrapping_sub(tail & !7);
+        Ok(Some(self.link.capacity.saturating_sub(used)))
+    }
+
+    /// Makes `bytes` more visible.
+    fn advance(&mut self, view: &View<'_>, bytes: u32) {
+        self.link.index = self.link.index.wrapping_add(bytes);
+        let available = self.link.index.wrapping_sub(self.link.other);
+        self.link.publish(view, available);
+    }
+
+    pub fn write(&mut self, words: &[AtomicU64], bytes: &[u8]) -> Result<usize, RingError> {
+        let view = self.link.view(words)?;
+        self.expect(Mode::Bytes)?;
+        self.link.wake(&view);
+        let room = self.room(&view)?.unwrap_or(0);
+        let bytes = bytes.get(..room as usize).unwrap_or(bytes);
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        if self.link.index == 0 {
+            self.partial = 0;
+        }
+        copy::store(view.data, self.link.index, &mut self.partial, bytes);
+        self.advance(&view, bytes.len() as u32);
+        Ok(bytes.len())
+    }
+
+    pub fn try_send(&mut self, words: &[AtomicU64], message: &[u8]) -> Result<bool, RingError> {
+        let view = self.link.view(words)?;
+        self.expect(Mode::Messages)?;
+        self.link.wake(&view);
+        let size = self.record_size(message.len())?;
+        if self.room(&view)?.is_none_or(|room| room < size) {
+            return Ok(false);
+        }
+        let head = self.link.index;
+        copy::store_word(view.data, head as usize / 8, pair(message.len() as u32, 0));
+        let mut partial = 0;
+        copy::store(view.data, head.wrapping_add(RECORD_HEADER), &mut partial, message);
+        self.advance(&view, size);
+        Ok(true)
+    }
+
+    /// Bytes that a message takes in the ring.
+    pub fn record_size(&self, length: usize) -> Result<u32, RingError> {
+        let limit = self.max_message();
+        if length > limit {
+            return Err(RingError::MessageTooLong { length, limit });
+        }
+        Ok((length as u32).next_multiple_of(8) + RECORD_HEADER)
+    }
+
+    pub fn max_message(&self) -> usize {
+        (self.link.capacity - RECORD_HEADER) as usize
+    }
+
+    /// Announces a sleep until `wanted` bytes are free; `false` when they are.
+    pub fn sleep(&mut self, words: &[AtomicU64], wanted: u32) -> Result<bool, RingError> {
+        let view = self.link.view(words)?;
+        self.link.sleep(&view, wanted);
+        let enough = match self.room(&view) {
+            Ok(room) => room.is_some_and(|room| room >= wanted),
+            Err(error) => {
+                self.link.wake(&view);
+                return Err(error);
+            }
+        };
+        if enough {
+            self.link.wake(&view);
+        }
+        Ok(!enough)
+    }
+
+    pub fn free(&mut self, words: &[AtomicU64]) -> Result<Option<u32>, RingError> {
+        let view = self.link.view(words)?;
+        self.room(&view)
+    }
+
+    fn expect(&self, mode: Mode) -> Result<(), RingError> {
+        if self.link.mode == mode { Ok(()) } else { Err(RingError::WrongMode) }
+    }
+}

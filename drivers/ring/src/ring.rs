@@ -1,0 +1,284 @@
+//! A ring and its two halves, of which each can be used by a task of its own.
+
+use crate::error::RingError;
+use crate::input::Input;
+use crate::layout::{LINE, MINIMUM_SIZE, Mode, Modes, Side, capacity_of, place};
+use crate::link::{Lines, Link, fresh_session};
+use crate::memory::Memory;
+use crate::output::Output;
+
+/// The doorbell of the other side.
+pub trait Bell {
+    /// Rings it. Called only when the other side sleeps, attaches or detaches; failures are the implementor's to report.
+    fn ring(&self);
+}
+
+impl<B: Bell + ?Sized> Bell for &B {
+    fn ring(&self) {
+        (**self).ring();
+    }
+}
+
+/// The two halves of one end of a ring.
+pub type Halves<M, B> = (Producer<M, B>, Consumer<M, B>);
+
+/// Making the two halves.
+#[derive(Clone, Copy, Debug)]
+pub struct Ring;
+
+impl Ring {
+    /// Begins a session on `memory` and tells the other side.
+    ///
+    /// To be called once in the life of a ring, and again only after both halves are gone: the other side takes it for a
+    /// restart. `side` is [`Side::First`] for the VM with the lower VMID. Both sides must give the same size.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::BufferTooSmall`] and [`RingError::Unaligned`].
+    pub fn attach<M: Memory + Clone, B: Bell + Clone>(
+        memory: M,
+        side: Side,
+        modes: Modes,
+        bell: B,
+    ) -> Result<Halves<M, B>, RingError> {
+        let words = memory.words();
+        let size = words.len() * 8;
+        let capacity =
+            capacity_of(size).ok_or(RingError::BufferTooSmall { size, minimum: MINIMUM_SIZE })?;
+        let address = words.as_ptr().addr();
+        if !address.is_multiple_of(LINE) {
+            return Err(RingError::Unaligned { address });
+        }
+        let other = match side {
+            Side::First => Side::Second,
+            Side::Second => Side::First,
+        };
+        let (out, back) = (place(side, capacity), place(other, capacity));
+        let sending = Lines { own: out.producer, peer: out.consumer, data: out.data };
+        let receiving = Lines { own: back.consumer, peer: back.producer, data: back.data };
+        let session = fresh_session(words, [sending, receiving]);
+        let mut output = Output::new(Link::new(sending, capacity, modes.send, session));
+        let mut input = Input::new(Link::new(receiving, capacity, modes.receive, session));
+        for link in [&mut output.link, &mut input.link] {
+            let view = link.view(words)?;
+            link.announce(&view);
+            link.take_ring();
+        }
+        bell.ring();
+        let producer = Producer { memory: memory.clone(), bell: bell.clone(), output };
+        Ok((producer, Consumer { memory, bell, input }))
+    }
+}
+
+/// The half of a ring that sends. Calls return at once; see [`Producer::into_async`] for those that wait.
+///
+/// Dropped, it tells the other side that it is gone.
+#[derive(Debug)]
+pub struct Producer<M: Memory, B: Bell> {
+    memory: M,
+    bell: B,
+    output: Output,
+}
+
+impl<M: Memory, B: Bell> Producer<M, B> {
+    #[inline]
+    fn with<T>(&mut self, operation: impl FnOnce(&mut Output, &M) -> T) -> T {
+        let result = operation(&mut self.output, &self.memory);
+        if self.output.link.take_ring() {
+            self.bell.ring();
+        }
+        result
+    }
+
+    /// Writes as much of `bytes` as there is room for, in [`Mode::Bytes`]; 0 when there is none, or no peer.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::Corrupt`], after which this half is closed; [`RingError::PeerReset`] and [`RingError::PeerGone`] once
+    /// for each time, with nothing written; [`RingError::WrongMode`].
+    #[inline]
+    pub fn write(&mut self, bytes: &[u8]) -> Result<usize, RingError> {
+        self.with(|output, memory| output.write(memory.words(), bytes))
+    }
+
+    /// Sends `message`, in [`Mode::Messages`]; `false` when there is no room for it, or no peer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`], and [`RingError::MessageTooLong`].
+    #[inline]
+    pub fn try_send(&mut self, message: &[u8]) -> Result<bool, RingError> {
+        self.with(|output, memory| output.try_send(memory.words(), message))
+    }
+
+    /// Free bytes in the ring; `None` without a peer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub fn room(&mut self) -> Result<Option<usize>, RingError> {
+        let room = self.with(|output, memory| output.free(memory.words()))?;
+        Ok(room.map(|room| room as usize))
+    }
+
+    /// Whether the other side has read everything; `false` without a peer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub fn is_drained(&mut self) -> Result<bool, RingError> {
+        let connected = self.room()?.is_some();
+        Ok(connected && self.output.link.other == self.output.link.index)
+    }
+
+    /// Asks the other side to ring when `length` more bytes, or a message of that length, may have room. `false` when
+    /// they have already: then nobody rings. The next operation takes the request back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`] and [`Self::try_send`].
+    pub fn sleep(&mut self, length: usize) -> Result<bool, RingError> {
+        let wanted = match self.output.link.mode {
+            Mode::Messages => self.output.record_size(length)?,
+            // More than half would only make the two sides take turns.
+            Mode::Bytes => length.clamp(1, self.capacity() / 2) as u32,
+        };
+        self.sleep_until(wanted)
+    }
+
+    /// Asks the other side to ring when `room` bytes are free.
+    pub(crate) fn sleep_until(&mut self, room: u32) -> Result<bool, RingError> {
+        self.with(|output, memory| output.sleep(memory.words(), room))
+    }
+
+    /// Bytes that a message can have.
+    pub fn max_message(&self) -> usize {
+        self.output.max_message()
+    }
+
+    /// Bytes that the direction can hold.
+    pub fn capacity(&self) -> usize {
+        self.output.link.capacity as usize
+    }
+
+    /// What the direction carries.
+    pub fn mode(&self) -> Mode {
+        self.output.link.mode
+    }
+
+    /// The session of the other side, as of the last operation; `None` without a peer.
+    pub fn peer_session(&self) -> Option<u16> {
+        self.output.link.peer_session()
+    }
+}
+
+impl<M: Memory, B: Bell> Drop for Producer<M, B> {
+    fn drop(&mut self) {
+        self.with(|output, memory| {
+            if let Ok(view) = output.link.view(memory.words()) {
+                output.link.withdraw(&view);
+            }
+        });
+    }
+}
+
+/// The half of a ring that receives. Calls return at once; see [`Consumer::into_async`] for those that wait.
+///
+/// Dropped, it tells the other side that it is gone.
+#[derive(Debug)]
+pub struct Consumer<M: Memory, B: Bell> {
+    memory: M,
+    bell: B,
+    input: Input,
+}
+
+impl<M: Memory, B: Bell> Consumer<M, B> {
+    #[inline]
+    fn with<T>(&mut self, operation: impl FnOnce(&mut Input, &M) -> T) -> T {
+        let result = operation(&mut self.input, &self.memory);
+        if self.input.link.take_ring() {
+            self.bell.ring();
+        }
+        result
+    }
+
+    /// Reads what is there into `target`, in [`Mode::Bytes`]; 0 when there is nothing, or no peer.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::Corrupt`], after which this half is closed; [`RingError::PeerReset`] and [`RingError::PeerGone`] once
+    /// for each time; [`RingError::WrongMode`].
+    #[inline]
+    pub fn read(&mut self, target: &mut [u8]) -> Result<usize, RingError> {
+        self.with(|input, memory| input.read(memory.words(), target))
+    }
+
+    /// Receives one message into `target` and returns its length, in [`Mode::Messages`]; `None` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`], and [`RingError::TargetTooSmall`], which leaves the message where it is.
+    #[inline]
+    pub fn try_receive(&mut self, target: &mut [u8]) -> Result<Option<usize>, RingError> {
+        self.with(|input, memory| input.try_receive(memory.words(), target))
+    }
+
+    /// Drops the message at the front and returns its length; `None` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`].
+    pub fn skip(&mut self) -> Result<Option<usize>, RingError> {
+        self.with(|input, memory| input.skip(memory.words()))
+    }
+
+    /// Bytes in the ring, headers of messages included; `None` without a peer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`].
+    pub fn unread(&mut self) -> Result<Option<usize>, RingError> {
+        let unread = self.with(|input, memory| input.unread(memory.words()))?;
+        Ok(unread.map(|unread| unread as usize))
+    }
+
+    /// Asks the other side to ring when there is something to read. `false` when there is already: then nobody rings.
+    /// The next operation takes the request back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`].
+    pub fn sleep(&mut self) -> Result<bool, RingError> {
+        self.with(|input, memory| input.sleep(memory.words()))
+    }
+
+    /// Bytes that a message can have.
+    pub fn max_message(&self) -> usize {
+        self.input.max_message()
+    }
+
+    /// Bytes that the direction can hold.
+    pub fn capacity(&self) -> usize {
+        self.input.link.capacity as usize
+    }
+
+    /// What the direction carries.
+    pub fn mode(&self) -> Mode {
+        self.input.link.mode
+    }
+
+    /// The session of the other side, as of the last operation; `None` without a peer.
+    pub fn peer_session(&self) -> Option<u16> {
+        self.input.link.peer_session()
+    }
+}
+
+impl<M: Memory, B: Bell> Drop for Consumer<M, B> {
+    fn drop(&mut self) {
+        self.with(|input, memory| {
+            if let Ok(view) = input.link.view(memory.words()) {
+                input.link.withdraw(&view);
+            }
+        });
+    }
+}

@@ -1,0 +1,3 @@
+//! The atomics the ring is made of; the race checker compiles the core with its own.
+
+pub(crate) use core::sync::atomic::{AtomicU64, Ordering, fence};

@@ -1,0 +1,208 @@
+//! The two ends of a ring, taking turns.
+
+#[path = "support/page.rs"]
+mod page;
+
+use page::{Count, Page, attach, connect};
+use shared_ring::{Field, Modes, RingError, Side, capacity_of};
+
+#[test]
+fn data_areas_are_the_greatest_powers_of_two_that_fit() {
+    assert_eq!(capacity_of(4095), None);
+    assert_eq!(capacity_of(4096), Some(1024));
+    assert_eq!(capacity_of(4096 + 256 - 1), Some(1024));
+    assert_eq!(capacity_of(4096 + 256), Some(2048));
+    assert_eq!(capacity_of(64 << 10), Some(16 << 10));
+    assert_eq!(capacity_of(usize::MAX), Some(1 << 30));
+}
+
+#[test]
+fn messages_go_both_ways() {
+    let (page, bells) = (Page::new(), [Count::default(), Count::default()]);
+    let mut first = attach(&page, Side::First, Modes::MESSAGES, &bells[0]);
+    assert_eq!(first.0.try_send(b"nobody there"), Ok(false));
+    let mut second = attach(&page, Side::Second, Modes::MESSAGES, &bells[1]);
+    connect(&mut first, &mut second);
+    let mut buffer = [0; 64];
+    for round in 0..500usize {
+        let message: Vec<u8> = (0..round % 60).map(|byte| (byte + round) as u8).collect();
+        assert_eq!(first.0.try_send(&message), Ok(true));
+        assert_eq!(second.1.try_receive(&mut buffer), Ok(Some(message.len())));
+        assert_eq!(buffer[..message.len()], message);
+        assert_eq!(second.0.try_send(&buffer[..message.len()]), Ok(true));
+        assert_eq!(first.1.try_receive(&mut buffer), Ok(Some(message.len())));
+        assert_eq!(buffer[..message.len()], message);
+        assert_eq!(first.1.try_receive(&mut buffer), Ok(None));
+    }
+}
+
+#[test]
+fn a_message_too_long_for_ring_or_buffer_is_refused() {
+    let (page, bells) = (Page::new(), [Count::default(), Count::default()]);
+    let mut first = attach(&page, Side::First, Modes::MESSAGES, &bells[0]);
+    let mut second = attach(&page, Side::Second, Modes::MESSAGES, &bells[1]);
+    connect(&mut first, &mut second);
+    assert_eq!(first.0.max_message(), 1016);
+    let error = RingError::MessageTooLong { length: 1017, limit: 1016 };
+    assert_eq!(first.0.try_send(&[1; 1017]), Err(error));
+    assert_eq!(first.0.try_send(&[1; 1016]), Ok(true));
+    assert_eq!(first.0.try_send(b""), Ok(false));
+    let error = RingError::TargetTooSmall { length: 1016, buffer: 1015 };
+    assert_eq!(second.1.try_receive(&mut [0; 1015]), Err(error));
+    assert_eq!(second.1.try_receive(&mut [0; 1016]), Ok(Some(1016)));
+    assert_eq!(first.0.try_send(b""), Ok(true));
+    assert_eq!(first.0.try_send(b"next"), Ok(true));
+    assert_eq!(second.1.skip(), Ok(Some(0)));
+    assert_eq!(second.1.skip(), Ok(Some(4)));
+    assert_eq!(second.1.skip(), Ok(None));
+    assert_eq!(first.0.is_drained(), Ok(true));
+}
+
+#[test]
+fn bytes_flow_until_the_ring_is_full() {
+    let (page, bells) = (Page::new(), [Count::default(), Count::default()]);
+    let mut first = attach(&page, Side::First, Modes::BYTES, &bells[0]);
+    let mut second = attach(&page, Side::Second, Modes::BYTES, &bells[1]);
+    connect(&mut first, &mut second);
+    assert_eq!(first.0.write(&[7; 1000]), Ok(1000));
+    assert_eq!(first.0.write(&[8; 1000]), Ok(24));
+    assert_eq!(first.0.write(b"x"), Ok(0));
+    let mut buffer = [0; 2000];
+    assert_eq!(second.1.read(&mut buffer[..3]), Ok(3));
+    assert_eq!(second.1.read(&mut buffer), Ok(1021));
+    assert_eq!((buffer[996], buffer[997], buffer[1020]), (7, 8, 8));
+    assert_eq!(second.1.read(&mut buffer), Ok(0));
+    assert_eq!(first.0.try_send(b"x"), Err(RingError::WrongMode));
+    assert_eq!(second.1.try_receive(&mut buffer), Err(RingError::WrongMode));
+}
+
+#[test]
+fn the_bell_rings_once_for_each_sleep() {
+    let (page, bells) = (Page::new(), [Count::default(), Count::default()]);
+    let mut first = attach(&page, Side::First, Modes::MESSAGES, &bells[0]);
+    let mut second = attach(&page, Side::Second, Modes::MESSAGES, &bells[1]);
+    connect(&mut first, &mut second);
+    assert!(bells.iter().all(|bell| bell.take() > 0));
+    assert_eq!(first.0.try_send(b"1"), Ok(true));
+    assert_eq!(bells[0].take(), 0);
+    assert_eq!(second.1.sleep(), Ok(false));
+    assert_eq!(second.1.skip(), Ok(Some(1)));
+    assert_eq!(second.1.sleep(), Ok(true));
+    for rings in [1, 0, 0] {
+        assert_eq!(first.0.try_send(&[0; 300]), Ok(true));
+        assert_eq!(bells[0].take(), rings);
+    }
+    assert_eq!(first.0.try_send(&[0; 300]), Ok(false));
+    assert_eq!(first.0.sleep(400), Ok(true));
+    // 408 bytes are wanted; 88 are free, then 400, 712, 1024.
+    for rings in [0, 1, 0] {
+        assert_eq!(second.1.skip(), Ok(Some(300)));
+        assert_eq!(bells[1].take(), rings);
+    }
+}
+
+#[test]
+fn a_restart_is_told_once_and_empties_both_directions() {
+    let (page, bells) = (Page::new(), [Count::default(), Count::default()]);
+    let mut first = attach(&page, Side::First, Modes::MESSAGES, &bells[0]);
+    let mut second = attach(&page, Side::Second, Modes::MESSAGES, &bells[1]);
+    connect(&mut first, &mut second);
+    let mut sessions = Vec::new();
+    for _ in 0..5 {
+        assert_eq!(first.0.try_send(b"to the old one"), Ok(true));
+        assert_eq!(second.0.try_send(b"from the old one"), Ok(true));
+        bells[1].take();
+        // As a reboot does, without a word.
+        std::mem::forget(std::mem::replace(
+            &mut second,
+            attach(&page, Side::Second, Modes::MESSAGES, &bells[1]),
+        ));
+        assert!(bells[1].take() > 0);
+        assert_eq!(second.1.try_receive(&mut [0; 64]), Ok(None));
+        assert_eq!(second.0.try_send(b"too early"), Ok(false));
+        let Err(RingError::PeerReset { session }) = first.0.try_send(b"reply to the old one")
+        else {
+            panic!("not told");
+        };
+        assert_eq!(first.1.try_receive(&mut [0; 64]), Err(RingError::PeerReset { session }));
+        sessions.push(session);
+        assert_eq!(first.1.try_receive(&mut [0; 64]), Ok(None));
+        connect(&mut first, &mut second);
+        assert_eq!(first.0.peer_session(), Some(session));
+        assert_eq!(first.0.try_send(b"hello"), Ok(true));
+        let mut buffer = [0; 64];
+        assert_eq!(second.1.try_receive(&mut buffer), Ok(Some(5)));
+        assert_eq!(&buffer[..5], b"hello");
+        assert_eq!(second.0.try_send(b"hello yourself"), Ok(true));
+        assert_eq!(first.1.try_receive(&mut buffer), Ok(Some(14)));
+        assert_eq!(first.1.try_receive(&mut buffer), Ok(None));
+    }
+    sessions.sort_unstable();
+    sessions.dedup();
+    assert_eq!(sessions.len(), 5);
+}
+
+#[test]
+fn both_may_restart_at_once() {
+    let (page, bells) = (Page::new(), [Count::default(), Count::default()]);
+    let mut first = attach(&page, Side::First, Modes::BYTES, &bells[0]);
+    let mut second = attach(&page, Side::Second, Modes::BYTES, &bells[1]);
+    connect(&mut first, &mut second);
+    assert_eq!(first.0.write(b"lost"), Ok(4));
+    std::mem::forget((first, second));
+    let mut first = attach(&page, Side::First, Modes::BYTES, &bells[0]);
+    assert_eq!(first.0.write(b"early"), Ok(0));
+    assert_eq!(first.1.read(&mut [0; 8]), Ok(0));
+    let mut second = attach(&page, Side::Second, Modes::BYTES, &bells[1]);
+    connect(&mut first, &mut second);
+    assert_eq!(second.1.read(&mut [0; 8]), Ok(0));
+    assert_eq!(first.0.write(b"new"), Ok(3));
+    assert_eq!(second.1.read(&mut [0; 8]), Ok(3));
+}
+
+#[test]
+fn who_detaches_is_gone_and_may_return() {
+    let (page, bells) = (Page::new(), [Count::default(), Count::default()]);
+    let mut first = attach(&page, Side::First, Modes::BYTES, &bells[0]);
+    let mut second = attach(&page, Side::Second, Modes::BYTES, &bells[1]);
+    connect(&mut first, &mut second);
+    assert_eq!(first.1.sleep(), Ok(true));
+    bells[1].take();
+    drop(second);
+    assert_eq!(bells[1].take(), 1);
+    assert_eq!(first.1.read(&mut [0; 8]), Err(RingError::PeerGone));
+    assert_eq!(first.1.read(&mut [0; 8]), Ok(0));
+    assert_eq!(first.0.write(b"x"), Err(RingError::PeerGone));
+    assert_eq!(first.0.write(b"x"), Ok(0));
+    assert_eq!(first.0.peer_session(), None);
+    let mut second = attach(&page, Side::Second, Modes::BYTES, &bells[1]);
+    connect(&mut first, &mut second);
+    assert_eq!(first.0.write(b"x"), Ok(1));
+    assert_eq!(second.1.read(&mut [0; 8]), Ok(1));
+}
+
+#[test]
+fn sides_that_differ_are_told_in_what() {
+    let cases = [
+        (0x04, 0x0002_0002, Field::Version, 2),
+        (0x04, 0x0001_0001, Field::Mode, 1),
+        (0x08, 2048, Field::Capacity, 2048),
+    ];
+    for (offset, value, field, told) in cases {
+        let (page, bells) = (Page::new(), [Count::default(), Count::default()]);
+        let mut first = attach(&page, Side::First, Modes::MESSAGES, &bells[0]);
+        let mut second = attach(&page, Side::Second, Modes::MESSAGES, &bells[1]);
+        let line = page.get(0xC0 - 0x40 + offset / 8 * 8);
+        let word = match offset % 8 {
+            0 => value,
+            _ => line & 0xFFFF_FFFF | value << 32,
+        };
+        page.set(0x80 + offset / 8 * 8, word);
+        assert_eq!(first.1.try_receive(&mut [0; 8]), Ok(None));
+        // Not before the peer has seen us: it might be a line that was left behind.
+        let _ = second.0.try_send(b"");
+        let error = RingError::Corrupt { field, value: told };
+        assert_eq!(first.1.try_receive(&mut [0; 8]), Err(error));
+        assert_eq!(first.1.try_receive(&mut [0; 8]), Err(error));
+    }
+}
