@@ -12,6 +12,8 @@
 //! the next access takes is answered with a private page in its place, and the region tells from
 //! then on that it is gone.
 
+mod buffer;
+pub mod parcels;
 mod territory;
 
 #[cfg(test)]
@@ -19,6 +21,8 @@ pub mod fake;
 #[cfg(test)]
 mod tests;
 
+pub use buffer::{Lease, SharedBuffer, Source};
+pub use parcels::{Parcel, ParcelState, Parcels, Users};
 pub use territory::{Claim, Holder, Refusal, Territory};
 
 use alloc::{boxed::Box, sync::Arc};
