@@ -17,4 +17,4 @@ mod tests;
 
 pub use bytes::Bytes;
 pub use logger::Logger;
-pub use ring::{LogRing, Read, Reader};
+pub use ring::{LogRing, MAX_READERS, Read, Reader};

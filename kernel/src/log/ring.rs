@@ -10,12 +10,12 @@ use core::{
 };
 use critical_section::Mutex;
 
-/// How many readers can wait at once without waking each other.
-const WAITERS: usize = 4;
+/// How many tasks can wait for news at once. More would wake each other without end.
+pub const MAX_READERS: usize = 8;
 
 struct State<const N: usize> {
     contents: Contents<N>,
-    waiters: [Option<Waker>; WAITERS],
+    waiters: [Option<Waker>; MAX_READERS],
 }
 
 /// The log's last `N` bytes. Lives in a `static`; `N` must be a power of two.
@@ -45,7 +45,7 @@ pub struct Read {
 impl<const N: usize> LogRing<N> {
     /// Makes an empty log.
     pub const fn new() -> Self {
-        let state = State { contents: Contents::new(), waiters: [const { None }; WAITERS] };
+        let state = State { contents: Contents::new(), waiters: [const { None }; MAX_READERS] };
         Self { state: Mutex::new(RefCell::new(state)) }
     }
 

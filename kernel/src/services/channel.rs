@@ -1,0 +1,381 @@
+//! A channel with services on it: takes requests, has them answered, bounds what a peer can do.
+//!
+//! One task serves a channel. A reader takes each message; up to [`MAX_OUTSTANDING`] requests are
+//! answered at a time, each in a slot with a worker of its own, so replies come in any order and a
+//! slow one holds up no other. What more comes is answered at once, with an error. The reader never
+//! waits for a worker, only for room on the way back: a peer that does not take its replies is not
+//! heard until it does, which is its own affair.
+//!
+//! Messages that are no requests are counted; too many in a row close the channel.
+
+mod error;
+mod identity;
+mod slot;
+
+pub use error::{ChannelError, Defect};
+pub use identity::{Identity, Medium};
+pub(super) use slot::Slot;
+
+use error::MAX_DEFECTS;
+
+use super::{
+    directory::{self, Handler, Offer},
+    reply::Reply,
+    service::Refusal,
+    transport::{Transport, TransportError},
+};
+use alloc::{boxed::Box, rc::Rc, vec, vec::Vec};
+use billy_protocol::{
+    ErrorCode, ErrorReply, Frame, HEADER_SIZE, Kind, MAX_OUTSTANDING, decode, service::DIRECTORY,
+};
+use core::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+/// Messages taken before other tasks get their turn.
+const BURST: u32 = 8;
+/// Bytes of the smallest message that an error reply fits in.
+const SMALLEST: usize = HEADER_SIZE + 3;
+/// Bytes of the largest error reply.
+const ERROR_REPLY: usize = 96;
+
+/// A channel that offers services. Made by [`super::Directory::open`].
+pub struct Channel {
+    identity: Identity,
+    offers: Vec<Rc<Offer>>,
+    requests: Cell<u64>,
+    errors: Cell<u64>,
+    outstanding: Cell<usize>,
+    ending: Cell<bool>,
+    /// The reader has taken a message, so it may be worth asking again.
+    progress: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Channel {
+    pub(super) fn new(identity: Identity, offers: Vec<Rc<Offer>>) -> Self {
+        Self {
+            identity,
+            offers,
+            requests: Cell::new(0),
+            errors: Cell::new(0),
+            outstanding: Cell::new(0),
+            ending: Cell::new(false),
+            progress: Cell::new(false),
+            waker: RefCell::new(None),
+        }
+    }
+
+    /// Which channel, and who is at its other end.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The services it offers.
+    pub fn offers(&self) -> &[Rc<Offer>] {
+        &self.offers
+    }
+
+    /// Requests that came.
+    pub fn requests(&self) -> u64 {
+        self.requests.get()
+    }
+
+    /// Error replies, and messages that were no requests.
+    pub fn errors(&self) -> u64 {
+        self.errors.get()
+    }
+
+    /// Requests being served.
+    pub fn outstanding(&self) -> usize {
+        self.outstanding.get()
+    }
+
+    /// Ends the channel in order: new requests are refused, outstanding ones are answered, then
+    /// [`Channel::serve`] returns. A peer that takes no replies keeps it from ending.
+    pub fn end(&self) {
+        self.ending.set(true);
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Whether the channel is to end.
+    pub fn is_ending(&self) -> bool {
+        self.ending.get()
+    }
+
+    /// Serves the peer until the channel ends in order. Dropped, it drops what is outstanding.
+    ///
+    /// # Errors
+    ///
+    /// [`ChannelError`].
+    pub async fn serve<T: Transport>(&self, transport: &T) -> Result<(), ChannelError> {
+        let limits = transport.limits();
+        let size = limits.send.min(limits.receive);
+        if size < SMALLEST {
+            return Err(ChannelError::Narrow { size });
+        }
+        let slots: [Slot; MAX_OUTSTANDING] = core::array::from_fn(|_| Slot::new(limits.send));
+        let [first, second, third, fourth] = &slots;
+        let mut reader = pin!(self.read(transport, &slots, limits.receive));
+        let mut workers = [
+            (first, pin!(self.work(first, transport))),
+            (second, pin!(self.work(second, transport))),
+            (third, pin!(self.work(third, transport))),
+            (fourth, pin!(self.work(fourth, transport))),
+        ];
+        poll_fn(|cx| {
+            self.remember(cx);
+            for _ in 0..BURST {
+                self.progress.set(false);
+                if let Poll::Ready(Err(error)) = reader.as_mut().poll(cx) {
+                    return Poll::Ready(Err(error));
+                }
+                for (slot, worker) in &mut workers {
+                    if slot.is_taken()
+                        && let Poll::Ready(Err(error)) = worker.as_mut().poll(cx)
+                    {
+                        return Poll::Ready(Err(error.into()));
+                    }
+                }
+                if self.ending.get() && self.outstanding.get() == 0 {
+                    return Poll::Ready(Ok(()));
+                }
+                if !self.progress.get() {
+                    return Poll::Pending;
+                }
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn remember(&self, cx: &Context<'_>) {
+        let known = &mut *self.waker.borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            *known = Some(cx.waker().clone());
+        }
+    }
+
+    /// Takes messages; lets the workers have a turn after each.
+    async fn read<T: Transport>(
+        &self,
+        transport: &T,
+        slots: &[Slot],
+        largest: usize,
+    ) -> Result<core::convert::Infallible, ChannelError> {
+        let mut buffer = vec![0; largest].into_boxed_slice();
+        let mut defects = 0;
+        loop {
+            let size = transport.receive(&mut buffer).await?;
+            let message = buffer.get(..size).unwrap_or_default();
+            let refused = match Frame::parse(message) {
+                Ok(Frame { kind: Kind::Request, service, request, .. }) => {
+                    defects = 0;
+                    bump(&self.requests);
+                    let admitted = self.admit(slots, service, request, &mut buffer, size);
+                    admitted.err().map(|refusal| (service, request, refusal))
+                }
+                Ok(Frame { kind: Kind::Cancel, service, request, payload }) => {
+                    defects = 0;
+                    match slots.iter().find(|slot| slot.is_for(service, request)) {
+                        _ if !payload.is_empty() => {
+                            let (code, field) = (ErrorCode::Malformed, "payload");
+                            Some((service, request, Refusal { code, field, detail: "none here" }))
+                        }
+                        Some(slot) => {
+                            slot.cancel();
+                            None
+                        }
+                        // Its reply is on the way.
+                        None => None,
+                    }
+                }
+                // An answer to an answer would have no end.
+                Ok(Frame { kind, .. }) => {
+                    self.count_defect(&mut defects, Defect::Answer(kind))?;
+                    None
+                }
+                Err(error) => {
+                    self.count_defect(&mut defects, Defect::Frame(error))?;
+                    error.reply_to().map(|(service, request)| {
+                        let (code, field) = (ErrorCode::Malformed, error.field());
+                        (service, request, Refusal { code, field, detail: "no such value" })
+                    })
+                }
+            };
+            if let Some((service, request, refusal)) = refused {
+                self.refuse(transport, service, request, refusal).await?;
+            }
+            self.progress.set(true);
+            pause().await;
+        }
+    }
+
+    fn count_defect(&self, defects: &mut u32, defect: Defect) -> Result<(), ChannelError> {
+        bump(&self.errors);
+        *defects += 1;
+        if *defects < MAX_DEFECTS { Ok(()) } else { Err(ChannelError::Defects(defect)) }
+    }
+
+    /// Gives a request to a free slot.
+    fn admit(
+        &self,
+        slots: &[Slot],
+        service: u16,
+        request: u32,
+        message: &mut Box<[u8]>,
+        size: usize,
+    ) -> Result<(), Refusal> {
+        if self.ending.get() {
+            return Err(Refusal::new(ErrorCode::Ending, ""));
+        }
+        let number = |offer: &Rc<Offer>| offer.service.number() == service;
+        let offer = self.offers.iter().position(number);
+        if offer.is_none() && service != DIRECTORY {
+            let (code, field) = (ErrorCode::UnknownService, "service");
+            return Err(Refusal { code, field, detail: "none has this number" });
+        }
+        if slots.iter().any(|slot| slot.is_taken() && slot.request() == request) {
+            let (code, field) = (ErrorCode::RequestInUse, "request");
+            return Err(Refusal { code, field, detail: "still outstanding" });
+        }
+        let Some(free) = slots.iter().find(|slot| !slot.is_taken()) else {
+            return Err(Refusal::new(ErrorCode::Busy, "4 at most"));
+        };
+        free.take(service, request, offer, message, size);
+        Ok(())
+    }
+
+    /// Answers the requests that are given to a slot.
+    async fn work<T: Transport>(
+        &self,
+        slot: &Slot,
+        transport: &T,
+    ) -> Result<core::convert::Infallible, TransportError> {
+        loop {
+            slot.taken().await;
+            let _served = Served::new(self, slot);
+            self.answer(slot, transport).await?;
+        }
+    }
+
+    async fn answer<T: Transport>(&self, slot: &Slot, transport: &T) -> Result<(), TransportError> {
+        let message = slot.take_message();
+        let mut handler = self.handler(slot, message.payload());
+        let answer = loop {
+            match poll_fn(|cx| slot.poll(handler.as_mut(), cx)).await {
+                slot::Step::Part => send(slot, transport).await?,
+                slot::Step::End(answer) => break answer,
+            }
+        };
+        drop(handler);
+        slot.put_message(message);
+        match answer {
+            Ok(_) => send(slot, transport).await,
+            Err(refusal) => {
+                // What the service has put there was not sent.
+                slot.clear();
+                if let Some(offer) = self.offer(slot) {
+                    bump(&offer.counts.errors);
+                }
+                self.refuse(transport, slot.service(), slot.request(), refusal).await
+            }
+        }
+    }
+
+    fn offer(&self, slot: &Slot) -> Option<&Rc<Offer>> {
+        slot.offer().and_then(|index| self.offers.get(index))
+    }
+
+    fn handler<'a>(&'a self, slot: &'a Slot, payload: &'a [u8]) -> Handler<'a> {
+        let reply = Reply::new(self, slot);
+        match self.offer(slot) {
+            Some(offer) => offer.service.call(payload, reply),
+            None => Box::pin(async move {
+                decode::<billy_protocol::service::directory::Request>(payload)?;
+                directory::list(&self.offers, reply).await
+            }),
+        }
+    }
+
+    /// Sends an error reply: with all its words if they fit, else with its code.
+    async fn refuse<T: Transport>(
+        &self,
+        transport: &T,
+        service: u16,
+        request: u32,
+        refusal: Refusal,
+    ) -> Result<(), TransportError> {
+        bump(&self.errors);
+        let Refusal { code, field, detail } = refusal;
+        let mut buffer = [0; ERROR_REPLY];
+        let limit = transport.limits().send.min(buffer.len());
+        let room = buffer.get_mut(..limit).unwrap_or_default();
+        let frame = Frame { kind: Kind::Error, service, request, payload: &[] };
+        let size =
+            [(field, detail), (field, ""), ("", "")].into_iter().find_map(|(field, detail)| {
+                frame.encode(&ErrorReply { code, field, detail }, room).ok()
+            });
+        let message = size.and_then(|size| room.get(..size)).unwrap_or_default();
+        if message.is_empty() { Ok(()) } else { transport.send(message).await }
+    }
+}
+
+/// Sends what is in a slot.
+async fn send<T: Transport>(slot: &Slot, transport: &T) -> Result<(), TransportError> {
+    let message = slot.take_outgoing();
+    let sent = transport.send(message.bytes()).await;
+    slot.put_outgoing(message);
+    sent
+}
+
+/// A request that is outstanding; dropped, its slot is free again.
+struct Served<'a> {
+    channel: &'a Channel,
+    slot: &'a Slot,
+}
+
+impl<'a> Served<'a> {
+    fn new(channel: &'a Channel, slot: &'a Slot) -> Self {
+        channel.outstanding.set(channel.outstanding.get() + 1);
+        if let Some(offer) = channel.offer(slot) {
+            bump(&offer.counts.requests);
+            offer.counts.outstanding.set(offer.counts.outstanding.get() + 1);
+        }
+        Self { channel, slot }
+    }
+}
+
+impl Drop for Served<'_> {
+    fn drop(&mut self) {
+        let Self { channel, slot } = self;
+        channel.outstanding.set(channel.outstanding.get().saturating_sub(1));
+        if let Some(offer) = channel.offer(slot) {
+            let outstanding = &offer.counts.outstanding;
+            outstanding.set(outstanding.get().saturating_sub(1));
+        }
+        slot.release();
+    }
+}
+
+fn bump(count: &Cell<u64>) {
+    count.set(count.get().wrapping_add(1));
+}
+
+/// Lets the channel's task go on with something else; it comes back by itself.
+async fn pause() {
+    let mut paused = false;
+    poll_fn(
+        |_| if core::mem::replace(&mut paused, true) { Poll::Ready(()) } else { Poll::Pending },
+    )
+    .await;
+}
+
+#[cfg(test)]
+mod tests;
