@@ -24,7 +24,7 @@ mod tasks;
 mod timer;
 mod vm;
 
-pub use rm::{FakeRm, Reaction, RmSetup};
+pub use rm::{Facts, FakeParcel, FakeRm, Parcels, Reaction, RmSetup};
 pub use tasks::Tasks;
 pub use timer::FakeTimer;
 pub use vm::FakeVm;

@@ -5,11 +5,16 @@ mod asking;
 
 use asking::{Client, ask, refusal};
 use gunyah::fake::{RmSetup, Tasks};
-use gunyah::rm::{Event, Events, MemHandle, Received, RmConsole, VmStatus};
+use gunyah::rm::{
+    Claim, Event, Events, MemHandle, Notification, NotificationHandler, Received, RmConsole,
+    VmStatus,
+};
 use gunyah_abi::rm::memory::{MemoryAttribute, MemoryRights, MemoryType, Transaction};
 use gunyah_abi::rm::{ExitType, MessageId, OsState, VmState};
+use proptest::prelude::*;
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// `MEM_SHARED` of parcel 0: two ranges, shared by VM 3 with itself and 0x80.
 const SHARED: &[u8] = &[
@@ -198,6 +203,33 @@ fn every_subscriber_gets_what_it_is_interested_in() {
     assert_eq!(Arc::strong_count(&everything), 1);
 }
 
+#[derive(Default)]
+struct Asked(AtomicU64);
+
+impl NotificationHandler for Asked {
+    fn notify(&self, _: &Notification<'_>) -> Claim {
+        self.0.fetch_add(1, Relaxed);
+        Claim::No
+    }
+}
+
+#[test]
+fn nobody_else_is_asked_about_what_is_typed() {
+    let mut setup = RmSetup::new();
+    let client = setup.client().unwrap();
+    let mut console = RmConsole::new(&client);
+    let other = Arc::new(Asked::default());
+    client.subscribe(other.clone());
+    ask(&mut setup, &client, console.open()).unwrap();
+    for _ in 0..5 {
+        setup.rm.type_text(b"x");
+    }
+    setup.rm.shut_down(0);
+    ask(&mut setup, &client, client.vmid()).unwrap();
+    assert_eq!(console.input().received(), 5);
+    assert_eq!(other.0.load(Relaxed), 1, "only about the shutdown");
+}
+
 #[test]
 fn what_is_missed_is_counted_where_it_was_missed() {
     let mut setup = RmSetup::new();
@@ -270,4 +302,22 @@ fn a_waiting_subscriber_is_woken_once_for_each() {
         assert_eq!(seen.get(), u32::from(reason));
     }
     assert_eq!(tasks.polls(watcher) - polls, 10);
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_more_of_an_event_than_there_are(
+        id in prop::sample::select(Event::ALL),
+        content in prop::collection::vec(any::<u8>(), 0..200),
+        byte in 0..SHARED.len(),
+        to: u8,
+    ) {
+        let _ = Event::parse(id, &content);
+        let mut shared = SHARED.to_vec();
+        shared[byte] = to;
+        if let Ok(Event::MemShared(memory)) = Event::parse(MessageId::MEM_SHARED, &shared) {
+            let lists = memory.access.len() * 4 + memory.sizes.len() * 8 + memory.attributes.len() * 4;
+            prop_assert!(28 + lists <= shared.len());
+        }
+    }
 }

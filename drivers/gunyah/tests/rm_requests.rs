@@ -3,11 +3,12 @@
 #[path = "support/asking.rs"]
 mod asking;
 
-use asking::{ask, refusal};
-use gunyah::fake::{Reaction, RmSetup};
+use asking::{Client, ask, refusal};
+use gunyah::fake::{Facts, Reaction, RmSetup};
 use gunyah::rm::RequestError;
+use gunyah::rm::error::RequestName;
 use gunyah_abi::CapabilityId;
-use gunyah_abi::rm::{MessageId, OsState, ResourceType, RmError};
+use gunyah_abi::rm::{MessageId, OsState, ResourceType, RmError, VmState};
 
 #[test]
 fn vms_are_looked_up() {
@@ -65,6 +66,96 @@ fn how_a_vm_names_itself_differs_from_call_to_call() {
     });
     let empty = setup.rm.requests().iter().find(|r| r.id == MessageId::VM_GET_VMID);
     assert_eq!(empty.unwrap().content, b"");
+}
+
+/// A request as any other, but with an id and a content that no typed call makes.
+async fn raw(client: &Client, id: MessageId, content: &[u8]) -> Option<RmError> {
+    let request = RequestName { id, target: None };
+    refusal(client.request(request, content, &[], |_| Ok(())).await)
+}
+
+#[test]
+fn an_unknown_request_is_answered() {
+    let mut setup = RmSetup::new();
+    let client = setup.client().unwrap();
+    ask(&mut setup, &client, async {
+        for id in [0x5600_0FFF, 0x5100_0016, 0x5600_0021] {
+            let id = MessageId(id);
+            assert_eq!(raw(&client, id, &[]).await, Some(RmError::Unimplemented), "{id}");
+        }
+        let request = RequestName { id: MessageId(0x5600_0FFF), target: None };
+        let error = client.request(request, &[], &[], |_| Ok(())).await.unwrap_err();
+        assert_eq!(error.to_string(), "RM refused message 0x56000fff: UNIMPLEMENTED (4294967295)");
+        assert_eq!(client.vmid().await, Ok(0x80), "the client goes on");
+    });
+}
+
+#[test]
+fn the_vmid_is_given_to_an_empty_request_only() {
+    let mut setup = RmSetup::new();
+    let client = setup.client().unwrap();
+    ask(&mut setup, &client, async {
+        let with_vmid = raw(&client, MessageId::VM_GET_VMID, &[0; 4]).await;
+        assert_eq!(with_vmid, Some(RmError::MsgInvalid));
+        assert_eq!(raw(&client, MessageId::VM_GET_VMID, &[]).await, None);
+    });
+    setup.rm.react(MessageId::VM_GET_VMID, Reaction::Reply(vec![0x2d, 0]));
+    assert_eq!(ask(&mut setup, &client, client.vmid()), Ok(0x2d), "as early RM answers");
+}
+
+#[test]
+fn only_static_vms_may_set_their_status() {
+    let mut setup = RmSetup::new();
+    let client = setup.client().unwrap();
+    let set = |setup: &mut RmSetup| {
+        let result = ask(setup, &client, client.set_status(OsState::Shutdown, 0x55));
+        refusal(result)
+    };
+    assert_eq!(set(&mut setup), Some(RmError::Denied));
+    setup.rm.facts.vmid = 3;
+    assert_eq!(set(&mut setup), Some(RmError::Denied), "nor may the primary VM");
+    setup.rm.facts.vmid = 0x1f;
+    assert_eq!(set(&mut setup), None);
+    let state = ask(&mut setup, &client, client.state(0)).unwrap();
+    assert_eq!((state.os, state.application), (OsState::Shutdown, 0x55));
+    let request = setup.rm.requests().iter().find(|r| r.id == MessageId::VM_SET_STATUS).unwrap();
+    assert_eq!(request.content, [0, 5, 0x55, 0]);
+}
+
+#[test]
+fn the_end_is_exactly_four_bytes() {
+    let mut setup = RmSetup::new();
+    let client = setup.client().unwrap();
+    ask(&mut setup, &client, async {
+        assert_eq!(refusal(client.vm_exit(2).await), Some(RmError::MsgInvalid));
+        let long = raw(&client, MessageId::VM_EXIT, &[0; 5]).await;
+        assert_eq!(long, Some(RmError::MsgInvalid));
+        assert_eq!(client.set_crash_message(&[b'x'; 300]).await, Ok(()));
+        assert_eq!(client.vm_exit(1).await, Ok(()));
+    });
+    assert_eq!(setup.rm.crash_message(), Some(&[b'x'; 192][..]));
+    assert_eq!(setup.rm.exit_code(), Some(1));
+}
+
+#[test]
+fn peers_and_resources_come_and_go() {
+    let mut setup = RmSetup::new();
+    let client = setup.client().unwrap();
+    assert_eq!(ask(&mut setup, &client, client.peers()), Ok(vec![3]));
+    setup.rm.set_peer_status(0x81, VmState::Running, OsState::Run, 7);
+    setup.rm.facts.resources.clear();
+    let mut late = Facts::resource(ResourceType::DoorbellSource, 9, 0, 0);
+    late.partner_vmid = 0x81.into();
+    setup.rm.facts.resources.push(late);
+    ask(&mut setup, &client, async {
+        assert_eq!(client.peers().await, Ok(vec![3, 0x81]));
+        assert_eq!(client.state(0x81).await.map(|state| state.application), Ok(7));
+        assert_eq!(client.resources(3).await, Ok(vec![]));
+        let [source] = client.resources(0x81).await.unwrap()[..] else { panic!("one") };
+        assert_eq!((source.partner, source.label), (0x81, 9));
+        assert_eq!(source.capability, Some(CapabilityId(0)), "0 is a valid capability");
+        assert_eq!(source.intid, None);
+    });
 }
 
 #[test]

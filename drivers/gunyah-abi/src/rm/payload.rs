@@ -206,7 +206,7 @@ impl StateReply {
 }
 
 impl HypResource {
-    /// `virq` of a resource without an interrupt.
+    /// `virq` of a resource without an interrupt; of a doorbell source it is 0.
     pub const NO_VIRQ: u32 = u32::MAX;
 
     /// Kind of the resource.

@@ -1,19 +1,25 @@
 //! A Resource Manager at the other end of a fake queue pair, which a test can make misbehave.
 
 mod information;
+mod parcels;
+mod setup;
 
-use super::{FakeHypervisor, FakeTimer, FakeVm, QueueEnds, Tasks};
+pub use information::Facts;
+pub use parcels::{FakeParcel, Parcels};
+pub use setup::RmSetup;
+
+use super::{FakeVm, QueueEnds};
 use crate::hypercalls::Hypercalls;
-use crate::queue::{MessageReceiver, MessageSender, QueueConfig, QueueError};
-use crate::rm::ResourceManager;
+use crate::rm::memory::MemHandle;
 use crate::rm::packet::{Fragmenter, PacketBuffer, Reassembler};
 use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
+use gunyah_abi::rm::notification::{MemRecall, VmShutdown};
 use gunyah_abi::rm::payload::{ConsoleWriteHeader, VmidRequest, padded};
 use gunyah_abi::rm::{
-    FIRST_DYNAMIC_VMID, HOST_TYPE_QEMU, MAX_PACKET_SIZE, MessageId, PRIMARY_VMID, PacketType,
-    RmError, SELF_VMID,
+    HOST_TYPE_QEMU, MAX_PACKET_SIZE, MessageId, OsState, PRIMARY_VMID, PacketType, RmError,
+    SELF_VMID, VmState,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -75,6 +81,10 @@ pub struct FakeRm {
     console: Vec<u8>,
     exit_code: Option<u8>,
     crash_message: Option<Vec<u8>>,
+    /// What it knows of VMs and what they share; may change at any time.
+    pub facts: Facts,
+    /// Memory parcels.
+    pub parcels: Parcels,
 }
 
 impl FakeRm {
@@ -97,6 +107,8 @@ impl FakeRm {
             console: Vec::new(),
             exit_code: None,
             crash_message: None,
+            facts: Facts::default(),
+            parcels: Parcels::default(),
         }
     }
 
@@ -175,13 +187,16 @@ impl FakeRm {
         let word = |value: u32| Ok(value.to_le_bytes().to_vec());
         match request.id {
             MessageId::VM_GET_VMID if !content.is_empty() => Err(RmError::MsgInvalid),
-            MessageId::VM_GET_VMID => word(FIRST_DYNAMIC_VMID.into()),
+            MessageId::VM_GET_VMID => word(self.facts.vmid.into()),
             MessageId::VM_GET_OWNER => word(PRIMARY_VMID.into()),
             MessageId::VM_HOST_GET_TYPE => word(HOST_TYPE_QEMU),
-            MessageId::VM_SET_STATUS => match content.len() {
-                4 => Err(RmError::Denied),
-                _ => Err(RmError::MsgInvalid),
-            },
+            MessageId::VM_SET_STATUS => self.facts.set_status(content),
+            MessageId::MEM_ACCEPT
+            | MessageId::MEM_RELEASE
+            | MessageId::MEM_NOTIFY
+            | MessageId::MEM_LOOKUP_SGL => {
+                self.parcels.answer(self.facts.vmid, request.id, content)
+            }
             MessageId::CONSOLE_OPEN => self.own_console(content).map(|()| {
                 self.console_open = true;
                 vec![]
@@ -209,7 +224,7 @@ impl FakeRm {
                 self.crash_message = text.get(..length).map(<[u8]>::to_vec);
                 Ok(vec![])
             }
-            other => information::answer(other, content),
+            other => self.facts.answer(other, content),
         }
     }
 
@@ -265,6 +280,31 @@ impl FakeRm {
         self.notifications.push_back(packets);
     }
 
+    /// Lets a VM be in another state, and tells the guest.
+    pub fn set_peer_status(&mut self, vmid: u16, vm: VmState, os: OsState, application: u16) {
+        let status = self.facts.set_peer(vmid, vm, os, application);
+        self.notify(MessageId::VM_STATUS, status.as_bytes());
+    }
+
+    /// Lets the owner ask the guest to shut down.
+    pub fn shut_down(&mut self, reason: u32) {
+        self.notify(MessageId::VM_SHUTDOWN, VmShutdown { reason: reason.into() }.as_bytes());
+    }
+
+    /// Makes a parcel and announces it to the guest, as its owner would with `MEM_SHARE` and `MEM_NOTIFY`.
+    pub fn share(&mut self, parcel: FakeParcel) -> MemHandle {
+        let announcement = parcel.announcement(self.parcels.next_handle());
+        let handle = self.parcels.add(parcel);
+        self.notify(MessageId::MEM_SHARED, &announcement);
+        handle
+    }
+
+    /// Lets the owner ask for a parcel, which need not exist.
+    pub fn recall(&mut self, handle: MemHandle, tag: u32) {
+        let recall = MemRecall { handle: handle.0.into(), tag: tag.into() };
+        self.notify(MessageId::MEM_RECALL, recall.as_bytes());
+    }
+
     /// Lets the owner type on the console, in one notification.
     pub fn type_text(&mut self, text: &[u8]) {
         let mut content = ConsoleWriteHeader::new(SELF_VMID, text.len() as u16).as_bytes().to_vec();
@@ -302,78 +342,4 @@ fn packets(kind: PacketType, sequence: u16, id: MessageId, content: &[u8]) -> Ve
         }
     }
     packets
-}
-
-/// A guest and an RM joined by queues of the usual size.
-pub struct RmSetup {
-    /// The guest.
-    pub guest: FakeVm,
-    /// Guest to RM.
-    pub to_rm: QueueEnds,
-    /// RM to guest.
-    pub from_rm: QueueEnds,
-    /// The Resource Manager.
-    pub rm: FakeRm,
-    /// The guest's clock.
-    pub timer: FakeTimer,
-}
-
-impl RmSetup {
-    /// Makes a guest whose queues hold 8 messages of 240 bytes.
-    pub fn new() -> Self {
-        let hypervisor = FakeHypervisor::new();
-        let (guest, rm) = (hypervisor.vm(), hypervisor.vm());
-        let to_rm = hypervisor.queue(&guest, &rm, 8, 240);
-        let from_rm = hypervisor.queue(&rm, &guest, 8, 240);
-        Self {
-            guest,
-            to_rm,
-            from_rm,
-            rm: FakeRm::new(rm, to_rm, from_rm),
-            timer: FakeTimer::default(),
-        }
-    }
-
-    /// Makes the guest's client.
-    ///
-    /// # Errors
-    ///
-    /// None in fact: the queues' settings are legal.
-    pub fn client(&self) -> Result<ResourceManager<FakeVm, FakeTimer>, QueueError> {
-        let config = |capability| QueueConfig { capability, max_message_size: 240, depth: 8 };
-        let sender = MessageSender::new(self.guest.clone(), config(self.to_rm.tx))?;
-        let receiver = MessageReceiver::new(self.guest.clone(), config(self.from_rm.rx))?;
-        Ok(ResourceManager::new(sender, receiver, self.timer.clone()))
-    }
-
-    /// Delivers the interrupts that are pending to a client's handlers; returns whether there was one.
-    pub fn interrupt(&self, client: &ResourceManager<FakeVm, FakeTimer>) -> bool {
-        let hypervisor = self.guest.hypervisor();
-        let tx = hypervisor.take_virq(self.to_rm.tx_virq);
-        if tx {
-            client.sender().on_interrupt();
-        }
-        let rx = hypervisor.take_virq(self.from_rm.rx_virq);
-        if rx {
-            client.receiver().on_interrupt();
-        }
-        tx || rx
-    }
-
-    /// Runs tasks, RM and interrupts until none has anything to do.
-    pub fn settle(&mut self, client: &ResourceManager<FakeVm, FakeTimer>, tasks: &mut Tasks<'_>) {
-        loop {
-            tasks.run_until_idle();
-            self.rm.step();
-            if !self.interrupt(client) {
-                return;
-            }
-        }
-    }
-}
-
-impl Default for RmSetup {
-    fn default() -> Self {
-        Self::new()
-    }
 }

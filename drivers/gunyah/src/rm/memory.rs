@@ -14,7 +14,7 @@ pub use gunyah_abi::rm::memory::{
 use super::client::{ResourceManager, Timer};
 use super::error::{RequestError, RequestName, Target};
 use super::event::SharedMemory;
-use super::requests::{fixed, nothing};
+use super::requests::{nothing, word};
 use crate::hypercalls::Hypercalls;
 use alloc::vec::Vec;
 use core::fmt;
@@ -23,7 +23,6 @@ use gunyah_abi::rm::memory::{
     AcceptReplyFlags, ListError, MemAcceptRequest, MemLookupRequest, MemNotifyRequest,
     MemReleaseRequest, ParcelLists, ReleaseFlags, SglEntry, list,
 };
-use gunyah_abi::rm::payload::WordReply;
 use zerocopy::IntoBytes;
 
 /// RM's name for a parcel. 0 is valid.
@@ -68,7 +67,7 @@ pub struct AcceptMemory<'a> {
     pub kind: MemoryType,
     /// What the owner did; RM refuses another with `ARGUMENT_INVALID`.
     pub transaction: Transaction,
-    /// Without [`AcceptFlags::DONE`] nothing is mapped yet.
+    /// Conditions and wishes; [`AcceptFlags::DONE`] is always added: parcels are mapped in one step.
     pub flags: AcceptFlags,
     /// The label that [`AcceptFlags::VALIDATE_LABEL`] demands.
     pub label: u32,
@@ -88,7 +87,7 @@ impl<'a> AcceptMemory<'a> {
             handle: memory.handle,
             kind: memory.kind,
             transaction: memory.transaction,
-            flags: AcceptFlags::DONE | AcceptFlags::VALIDATE_LABEL | AcceptFlags::VALIDATE_ACL_ATTR,
+            flags: AcceptFlags::VALIDATE_LABEL | AcceptFlags::VALIDATE_ACL_ATTR,
             label: memory.label,
             access: &memory.access,
             ranges: &[],
@@ -175,7 +174,7 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
             handle: accept.handle.0.into(),
             memory_type: accept.kind.code(),
             transaction: accept.transaction.code(),
-            flags: accept.flags.bits(),
+            flags: (accept.flags | AcceptFlags::DONE).bits(),
             reserved: 0,
             label: accept.label.into(),
         };
@@ -249,7 +248,7 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
             label: lookup.label.into(),
         };
         let lists = lists(request, lookup.access, lookup.ranges, lookup.attributes)?;
-        let parse = |data: &[u8]| Ok(MemHandle(fixed::<WordReply>(data)?.value.get()));
+        let parse = |data: &[u8]| word(data).map(MemHandle);
         self.request(request, content.as_bytes(), &lists, parse).await
     }
 }

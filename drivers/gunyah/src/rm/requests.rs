@@ -61,17 +61,22 @@ pub(super) fn fixed<R: FromBytes + KnownLayout + Immutable + Copy>(
     }
 }
 
+pub(super) fn word(data: &[u8]) -> Result<u32, usize> {
+    fixed::<WordReply>(data).map(|reply| reply.value.get())
+}
+
 pub(super) fn nothing(_: &[u8]) -> Result<(), usize> {
     Ok(())
 }
 
 /// Unless stated otherwise the calls fail with what [`ResourceManager::request`] lists.
 impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
-    fn word(&self, id: MessageId) -> impl Future<Output = Result<u32, RequestError>> {
-        let request = RequestName { id, target: None };
-        self.request(request, &[], &[], |data| {
-            fixed::<WordReply>(data).map(|reply| reply.value.get())
-        })
+    fn ask<R>(
+        &self,
+        id: MessageId,
+        parse: impl Fn(&[u8]) -> Result<R, usize>,
+    ) -> impl Future<Output = Result<R, RequestError>> {
+        self.request(RequestName { id, target: None }, &[], &[], parse)
     }
 
     async fn about<R>(
@@ -104,8 +109,7 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
 
     /// Asks for the caller's VMID (`VM_GET_VMID`). The request must be empty; RM refuses the form with a VMID of early drivers.
     pub async fn vmid(&self) -> Result<u16, RequestError> {
-        let vmid = self.word(MessageId::VM_GET_VMID).await?;
-        Ok(vmid as u16)
+        self.ask(MessageId::VM_GET_VMID, lists::vmid).await
     }
 
     /// Asks which VMs have a URI (`VM_LOOKUP_URI`).
@@ -128,8 +132,7 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
 
     /// Asks which VMs the caller has channels to (`VM_GET_PEERS`).
     pub async fn peers(&self) -> Result<Vec<u16>, RequestError> {
-        let request = RequestName { id: MessageId::VM_GET_PEERS, target: None };
-        self.request(request, &[], &[], lists::peers).await
+        self.ask(MessageId::VM_GET_PEERS, lists::peers).await
     }
 
     /// Asks what the caller shares with another VM, and for that VM's vCPUs if the caller owns it
@@ -151,13 +154,12 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
 
     /// Asks for the platform's type word (`VM_HOST_GET_TYPE`).
     pub async fn host_type(&self) -> Result<u32, RequestError> {
-        self.word(MessageId::VM_HOST_GET_TYPE).await
+        self.ask(MessageId::VM_HOST_GET_TYPE, word).await
     }
 
     /// Asks for the owner's VMID (`VM_GET_OWNER`).
     pub async fn owner(&self) -> Result<u16, RequestError> {
-        let vmid = self.word(MessageId::VM_GET_OWNER).await?;
-        Ok(vmid as u16)
+        self.ask(MessageId::VM_GET_OWNER, lists::vmid).await
     }
 
     /// Asks how a VM is, 0 being the caller (`VM_GET_STATE`).

@@ -1,6 +1,6 @@
 //! Replies that hold a number of entries, and texts. A count is believed no further than the bytes that came.
 
-use super::{VmIdentity, fixed};
+use super::{VmIdentity, fixed, word};
 use alloc::string::String;
 use alloc::vec::Vec;
 use gunyah_abi::CapabilityId;
@@ -41,7 +41,7 @@ impl From<HypResource> for Resource {
             label: entry.label.get(),
             handle: entry.handle.get(),
             capability: Some(entry.capability()).filter(|id| *id != CapabilityId::INVALID),
-            intid: (virq != HypResource::NO_VIRQ).then_some(virq),
+            intid: (virq != HypResource::NO_VIRQ && virq != 0).then_some(virq),
             virq_handle: entry.virq_handle.get(),
             memory: (size != 0).then_some((base, size)),
         }
@@ -55,6 +55,14 @@ fn entries<E: FromBytes + KnownLayout + Immutable>(data: &[u8]) -> Result<&[E], 
     let all = <[E]>::ref_from_prefix_with_elems(rest, count);
     let needed = count.saturating_mul(size_of::<E>()).saturating_add(size_of::<CountReply>());
     all.map(|(entries, _)| entries).map_err(|_| needed)
+}
+
+/// Reads a VMID, which early RM gives in two bytes.
+pub fn vmid(data: &[u8]) -> Result<u16, usize> {
+    match data {
+        [low, high] => Ok(u16::from_le_bytes([*low, *high])),
+        _ => word(data).map(|word| word as u16),
+    }
 }
 
 /// Reads the reply of a `VM_LOOKUP_…`.
@@ -116,6 +124,22 @@ mod tests {
         assert_eq!(text(&[5, 0, 0, 0, b'h', b'i']), Err(9));
         assert_eq!(identity(&[1, 0, 0, 0, 2, 0, 9, 0, b'x']), Err(17));
         assert_eq!(identity(&[0xff; 4]), Err(8));
+    }
+
+    #[test]
+    fn a_vmid_has_two_bytes_or_four() {
+        assert_eq!(vmid(&[0x2d, 0, 0, 0]), Ok(0x2d));
+        assert_eq!(vmid(&[0x2d, 1]), Ok(0x12d));
+        assert_eq!(vmid(&[0x2d, 0, 0]), Err(4));
+        assert_eq!(vmid(&[0x2d]), Err(4));
+    }
+
+    #[test]
+    fn zero_is_a_capability_and_a_handle_but_no_interrupt() {
+        let source = Resource::from(HypResource::default());
+        assert_eq!(source.kind, ResourceType::DoorbellSource);
+        assert_eq!((source.capability, source.handle), (Some(CapabilityId(0)), 0));
+        assert_eq!((source.intid, source.memory), (None, None));
     }
 
     #[test]
