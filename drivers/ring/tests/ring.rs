@@ -143,6 +143,26 @@ fn a_restart_is_told_once_and_empties_both_directions() {
 }
 
 #[test]
+fn a_restarted_sleeper_is_rung_for_though_it_counts_its_sleeps_anew() {
+    let (page, bells) = (Page::new(), [Count::default(), Count::default()]);
+    let mut first = attach(&page, Side::First, Modes::MESSAGES, &bells[0]);
+    let mut second = attach(&page, Side::Second, Modes::MESSAGES, &bells[1]);
+    connect(&mut first, &mut second);
+    for _ in 0..3 {
+        bells[0].take();
+        assert_eq!(second.1.sleep(), Ok(true));
+        assert_eq!(first.0.try_send(b"x"), Ok(true));
+        assert_eq!(bells[0].take(), 1);
+        let again = attach(&page, Side::Second, Modes::MESSAGES, &bells[1]);
+        std::mem::forget(std::mem::replace(&mut second, again));
+        assert_eq!(second.1.sleep(), Ok(true));
+        assert!(matches!(first.0.try_send(b"x"), Err(RingError::PeerReset { .. })));
+        assert_eq!(bells[0].take(), 1);
+        connect(&mut first, &mut second);
+    }
+}
+
+#[test]
 fn both_may_restart_at_once() {
     let (page, bells) = (Page::new(), [Count::default(), Count::default()]);
     let mut first = attach(&page, Side::First, Modes::BYTES, &bells[0]);
