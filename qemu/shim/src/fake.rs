@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 pub mod rig;
+pub mod stage2;
 
 use gunyah_abi::rm::VmState;
 
@@ -124,5 +125,6 @@ pub fn vm(vcpus: usize) -> Vm {
         state: VmState::Running,
         vcpus: (0..vcpus).map(Vcpu::at_start).collect(),
         capabilities: CapabilityTable::default(),
+        intids: Default::default(),
     }
 }

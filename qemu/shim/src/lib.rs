@@ -13,6 +13,7 @@ pub mod hypercall;
 pub mod machine;
 pub mod machine_file;
 pub mod object;
+pub mod pages;
 pub mod peer;
 pub mod random;
 pub mod rm;

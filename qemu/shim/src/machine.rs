@@ -3,6 +3,7 @@
 //! The run loop owns one [`Machine`] and calls it at every exit of a vCPU:
 //!
 //! ```text
+//! machine.start(world)                         once, before all else
 //! machine.pump(world)                          before the first entry, at WFI, at IRQ, after Action::Yield
 //! machine.hvc(caller, immediate, regs, world)  at HVC  ┐ x0..x17 in and out,
 //! machine.smc(caller, regs, world)             at SMC  ┘ the answer is an Action
@@ -10,7 +11,7 @@
 //! machine.is_source_pending(virq)              from the virtual GIC, for level interrupts at EOI
 //! machine.deadline()                           before the machine itself sleeps
 //! machine.end(vm, end, world)                  when a VM ends: start it again, or the run's outcome
-//! machine.restart(vm)                          when it starts again
+//! machine.restart(vm, world)                   when it starts again
 //! ```
 
 use alloc::format;
@@ -198,6 +199,19 @@ impl Machine {
         action
     }
 
+    /// Gives the VMs the shared memory that their trees name.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be mapped.
+    pub fn start(&mut self, world: &mut World<'_>) -> Result<(), MachineError> {
+        for (index, vm) in self.vms.iter().enumerate() {
+            let started = self.rm.start(VmIndex(index), world.stage2);
+            started.map_err(|_| MachineError::Shared { vm: vm.name.clone() })?;
+        }
+        Ok(())
+    }
+
     /// Lets the Resource Manager and the peers do what they can: a bounded amount of work.
     ///
     /// Raises interrupts of waiting guests, so look for pending ones afterwards.
@@ -227,7 +241,8 @@ impl Machine {
     fn run_rm(&mut self, world: &mut World<'_>) -> Option<Event> {
         let mut consoles = PeerConsoles { peers: &mut self.peers, console: world.console };
         let interrupts = &mut self.interrupt_faults.wrap(world.interrupts);
-        let ends = self.rm.run(&mut self.objects, &self.vms, &mut consoles, interrupts);
+        let ends =
+            self.rm.run(&mut self.objects, &self.vms, &mut consoles, interrupts, world.stage2);
         let (vm, end) = ends.into_iter().next()?;
         Some(Event::Ended(vm, end))
     }
@@ -301,8 +316,8 @@ impl Machine {
     }
 
     /// Makes everything of a VM as at its start, except its peer's script.
-    pub fn restart(&mut self, vm: VmIndex) {
-        self.rm.restart(vm);
+    pub fn restart(&mut self, vm: VmIndex, world: &mut World<'_>) {
+        self.rm.restart(vm, world.stage2);
         if let Some(vm) = self.vms.get_mut(vm.0) {
             self.objects.restart(&vm.capabilities);
             vm.restart();

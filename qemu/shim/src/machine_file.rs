@@ -13,6 +13,7 @@
 //! doorbell label=0x7 peer=0x3 cap=0x2 intid=0x3c2
 //! doorbell-source label=0x7 peer=0x3 cap=0x3
 //! queue-pair label=0x9 peer=0x3 tx-cap=0x4 rx-cap=0x5 tx-intid=0x3c3 rx-intid=0x3c4 depth=0x8 size=0xf0
+//! shared label=0x10 peer=0x3 ipa=0x40010000 size=0x10000 source=0x3 doorbell=0x2
 //! uart kind=ns16550a base=0x3f8 size=0x8 shift=0 intid=36
 //! script expect console "billy> "
 //! ```
@@ -114,6 +115,8 @@ pub struct VmConfig {
     pub doorbells: Vec<ReceivedDoorbell>,
     /// Doorbells that it rings.
     pub sources: Vec<DoorbellSource>,
+    /// Memory that it shares with others from the start.
+    pub shared: Vec<SharedBuffer>,
     /// UARTs that it sees.
     pub uarts: Vec<UartConfig>,
     /// Lines for its scripted peer; see [`crate::peer::script`].
@@ -196,6 +199,23 @@ pub struct DoorbellSource {
     pub cap: u64,
     /// Whether the capability allows to receive as well (`source-can-clear`).
     pub can_clear: bool,
+}
+
+/// Memory that the VM shares with a peer from the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SharedBuffer {
+    /// Label, by which both ends know it.
+    pub label: u32,
+    /// VMID of the other end.
+    pub peer: u16,
+    /// Where the VM has it.
+    pub ipa: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Capability id of the doorbell by which the VM tells the other end; none: the one with the same label, if any.
+    pub source: Option<u64>,
+    /// Capability id of the doorbell by which the other end tells the VM; none: the one with the same label, if any.
+    pub doorbell: Option<u64>,
 }
 
 /// Which UART.

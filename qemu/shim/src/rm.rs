@@ -3,7 +3,7 @@
 //! RM talks to each VM over a pair of message queues and runs from its own event loop, so it does nothing until
 //! [`ResourceManager::run`] is called, at the guest's WFI and at interrupts. `reassembly` makes messages of packets,
 //! `transmit` packets of messages, `request` answers, from `information` what changes nothing, `console` keeps the
-//! consoles. `behaviour` has the limits, `fault` what a script makes go wrong. The owner of a VM that is no VM of this
+//! consoles, `memory` the memory parcels. `behaviour` has the limits, `fault` what a script makes go wrong. The owner of a VM that is no VM of this
 //! machine is the peer, reached through [`Owner`].
 
 use alloc::vec::Vec;
@@ -12,21 +12,25 @@ use gunyah_abi::rm::payload::HypResource;
 use gunyah_abi::rm::{MessageId, OsState, PacketType, RmError};
 
 use crate::object::{Objects, QueueIndex};
-use crate::seam::VirtualInterrupts;
+use crate::seam::{Stage2, VirtualInterrupts};
 use crate::vm::{Vm, VmEnd, VmIndex};
 
 mod behaviour;
 mod console;
 mod fault;
 mod information;
+mod memory;
 mod reassembly;
 mod request;
+pub mod resource;
 mod transmit;
 
 pub use behaviour::Behaviour;
 use console::{ConsoleState, Side};
 pub use fault::Fault;
 use fault::Faults;
+use memory::Memory;
+pub use memory::{Announcement, MemoryAction, Offer};
 use reassembly::Reassembly;
 use transmit::{Outgoing, Transmitter};
 
@@ -82,6 +86,7 @@ pub struct ResourceManager {
     links: Vec<Link>,
     notifications: u16,
     behaviour: Behaviour,
+    memory: Memory,
 }
 
 impl ResourceManager {
@@ -117,6 +122,7 @@ impl ResourceManager {
         vms: &[Vm],
         owner: &mut dyn Owner,
         interrupts: &mut dyn VirtualInterrupts,
+        stage2: &mut dyn Stage2,
     ) -> Vec<(VmIndex, VmEnd)> {
         let mut ends = Vec::new();
         for index in 0..self.links.len() {
@@ -127,7 +133,7 @@ impl ResourceManager {
                     break;
                 };
                 if let Some(message) = self.links[index].reassembly.accept(&packet)
-                    && let Some(end) = self.serve(index, &message, vms, owner)
+                    && let Some(end) = self.serve(index, &message, vms, owner, stage2)
                 {
                     ends.push(end);
                     break;
@@ -148,6 +154,7 @@ impl ResourceManager {
         message: &Message,
         vms: &[Vm],
         owner: &mut dyn Owner,
+        stage2: &mut dyn Stage2,
     ) -> Option<(VmIndex, VmEnd)> {
         if message.kind != PacketType::Request {
             log::debug!("rm: {} is no request, ignored", message.id);
@@ -157,7 +164,7 @@ impl ResourceManager {
         let answer = match fault {
             Some(Fault::Refuse(error)) => request::Answer::Refuse(error),
             Some(Fault::Drop) => request::Answer::Silence,
-            _ => request::answer(self, caller, message, vms, owner),
+            _ => request::answer(self, caller, message, vms, owner, stage2),
         };
         let reply = match answer {
             request::Answer::Reply(data) => {
@@ -306,8 +313,22 @@ impl ResourceManager {
         self.link_of(vm).map_or(&[], |link| &self.links[link].crash_message)
     }
 
-    /// Forgets what the VM did before it was reset: its console is closed on both sides, nothing waits for it.
-    pub fn restart(&mut self, vm: VmIndex) {
+    /// Before the VM starts for the first time: it gets the memory that its tree names.
+    ///
+    /// # Errors
+    ///
+    /// `MAP_FAILED`.
+    pub fn start(&mut self, vm: VmIndex, stage2: &mut dyn Stage2) -> Result<(), RmError> {
+        self.memory.start(vm, stage2)
+    }
+
+    /// Forgets what the VM did before it was reset: its console is closed on both sides, nothing waits for it, and it has no
+    /// memory but what its tree names.
+    pub fn restart(&mut self, vm: VmIndex, stage2: &mut dyn Stage2) {
+        self.memory.stop(vm, stage2);
+        if let Err(error) = self.memory.start(vm, stage2) {
+            log::warn!("rm: the memory that the tree names: {error}");
+        }
         if let Some(link) = self.link_of(vm) {
             let link = &mut self.links[link];
             link.reassembly = Reassembly::default();

@@ -3,6 +3,10 @@
 //! Everything in the crate that is not EL2 code reaches the guest and the machine through these traits, so that it
 //! runs under `cargo test` with fakes. Messages for people go through the `log` crate.
 
+use alloc::sync::Arc;
+use core::ops::Range;
+
+use crate::pages::Pages;
 use crate::vm::VmIndex;
 
 /// A virtual interrupt of one VM: the vIRQ source of a hypervisor object is bound to one.
@@ -58,6 +62,48 @@ pub trait VirtualInterrupts {
     fn clear(&mut self, virq: Virq);
 }
 
+/// What a VM may do with memory that is mapped for it; reading is always allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapRights {
+    /// Stores.
+    pub write: bool,
+    /// Instruction fetches.
+    pub execute: bool,
+}
+
+/// Memory could not be mapped: the range is none of guest physical addresses, something is mapped there, or memory for the
+/// tables ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{size:#x} bytes at IPA {ipa:#x} cannot be mapped")]
+pub struct MapError {
+    /// First IPA.
+    pub ipa: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// Stage 2 of the VMs: which guest physical addresses reach which memory, apart from the VMs' own RAM.
+///
+/// What is mapped stays alive until it is unmapped. An access to what is not mapped ends in an external abort of the guest.
+pub trait Stage2 {
+    /// Maps a part of `pages`, whole pages, at `ipa`, cacheable.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is mapped then.
+    fn map(
+        &mut self,
+        vm: VmIndex,
+        ipa: u64,
+        pages: &Arc<Pages>,
+        part: Range<u64>,
+        rights: MapRights,
+    ) -> Result<(), MapError>;
+
+    /// Unmaps what was mapped at `ipa`, in a way that the guest sees at once.
+    fn unmap(&mut self, vm: VmIndex, ipa: u64);
+}
+
 /// The serial line that the peer bridges to the guest's console.
 pub trait Console {
     /// Sends all bytes; may wait for the line.
@@ -79,6 +125,8 @@ pub struct World<'a> {
     pub memory: &'a mut dyn GuestMemory,
     /// The virtual GICs.
     pub interrupts: &'a mut dyn VirtualInterrupts,
+    /// Stage 2 of the VMs.
+    pub stage2: &'a mut dyn Stage2,
     /// The peer's serial line.
     pub console: &'a mut dyn Console,
     /// Time.

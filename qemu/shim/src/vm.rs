@@ -1,5 +1,6 @@
 //! A virtual machine as data: identity, vCPU states, capabilities, and how it can end.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -49,6 +50,8 @@ pub struct Vm {
     pub vcpus: Vec<Vcpu>,
     /// What it may touch.
     pub capabilities: CapabilityTable,
+    /// INTIDs that something drives.
+    pub intids: BTreeSet<u32>,
 }
 
 impl Vm {

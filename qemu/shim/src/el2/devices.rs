@@ -1,6 +1,6 @@
 //! What surrounds the guest: its interrupt controller, the machine's interrupts, serial line, time.
 
-use super::{clock::Clock, gic, memory::CurrentRegime, uart::SerialLine};
+use super::{clock::Clock, gic, memory::CurrentRegime, stage2::AddressSpace, uart::SerialLine};
 use billy_shim::{
     machine::Machine,
     machine_file::VmConfig,
@@ -18,6 +18,8 @@ const VCPU: usize = 0;
 pub struct Devices {
     /// The guest's interrupt controller.
     pub vgic: Vgic,
+    /// What the guest physical addresses reach.
+    pub space: AddressSpace,
     /// The serial line.
     pub serial: SerialLine,
     /// Time.
@@ -52,7 +54,7 @@ fn report(result: Result<(), billy_shim::vgic::VgicError>) {
 
 impl Devices {
     /// Brings the hardware up.
-    pub fn new(vm: &VmConfig) -> Self {
+    pub fn new(vm: &VmConfig, space: AddressSpace) -> Self {
         gic::init();
         let list_registers = gic::list_register_count();
         let config = match vm.gic {
@@ -66,6 +68,7 @@ impl Devices {
         };
         Self {
             vgic: Vgic::new(config),
+            space,
             serial: SerialLine::new(),
             clock: Clock::new(),
             list: [0; 16],
@@ -101,6 +104,7 @@ impl Devices {
         action(&mut World {
             memory: &mut CurrentRegime,
             interrupts: &mut Sources(&mut self.vgic),
+            stage2: &mut self.space,
             console: &mut self.serial,
             clock: &self.clock,
         })

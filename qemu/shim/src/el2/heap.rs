@@ -3,7 +3,7 @@
 use buddy_system_allocator::LockedHeap;
 use core::mem::MaybeUninit;
 
-const SIZE: usize = 16 << 20;
+const SIZE: usize = 24 << 20;
 
 #[global_allocator]
 static HEAP: LockedHeap<32> = LockedHeap::empty();

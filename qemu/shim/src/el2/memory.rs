@@ -59,8 +59,8 @@ impl GuestMemory for CurrentRegime {
     fn read(&mut self, va: u64, buffer: &mut [u8]) -> Result<(), GuestFault> {
         for (offset, address, length) in pieces(va, buffer.len()) {
             let physical = translate(address, false)?;
-            // SAFETY: both stages allow the guest this page, so it is RAM of the VM, which lies
-            // outside the shim's own memory and is identity mapped.
+            // SAFETY: both stages allow the guest this page, so it is RAM of the VM or a page that is
+            // shared with it: identity mapped, and nothing of the shim has a reference to it.
             unsafe {
                 core::ptr::copy_nonoverlapping(
                     physical as *const u8,

@@ -40,7 +40,6 @@ pub struct Run {
     machine: Machine,
     config: VmConfig,
     ram: GuestRam,
-    _space: AddressSpace,
     devices: Devices,
     vcpu: Vcpu,
 }
@@ -64,10 +63,12 @@ impl Run {
             .map_err(|_| StartError::Memory { base: ram.ipa, size: ram.size })?;
         confine_guest();
         space.activate();
-        let devices = Devices::new(config);
+        let devices = Devices::new(config, space);
         let vcpu = Vcpu::new(config.entry, config.tree);
         let config = config.clone();
-        let mut run = Self { machine, config, ram, _space: space, devices, vcpu };
+        let mut run = Self { machine, config, ram, devices, vcpu };
+        let machine = &mut run.machine;
+        run.devices.with_world(|world| machine.start(world))?;
         run.load()?;
         Ok(run)
     }
@@ -261,7 +262,8 @@ impl Run {
         match self.devices.with_world(|world| machine.end(vm, end, world)) {
             AfterEnd::Finished(outcome) => Ok(Some(self.report(outcome))),
             AfterEnd::Restart => {
-                self.machine.restart(vm);
+                let machine = &mut self.machine;
+                self.devices.with_world(|world| machine.restart(vm, world));
                 // SAFETY: the VM does not run.
                 unsafe { self.ram.clear() };
                 self.load()?;

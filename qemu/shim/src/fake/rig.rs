@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use gunyah_abi::rm::{MessageId, PacketHeader, PacketType, RmError};
 use zerocopy::IntoBytes;
 
+use super::stage2::Mappings;
 use super::{Line, Memory, Signals, Stopped};
 use crate::hypercall::{Action, Registers};
 use crate::machine::{AfterEnd, Caller, Event, Machine};
@@ -28,6 +29,7 @@ pub struct Rig {
     pub machine: Machine,
     pub memory: Memory,
     pub signals: Signals,
+    pub mappings: Mappings,
     pub line: Line,
     pub clock: Stopped,
 }
@@ -61,13 +63,17 @@ pub fn config() -> VmConfig {
 
 impl Rig {
     pub fn new(file: &MachineFile) -> Self {
-        Self {
+        let mut rig = Self {
             machine: Machine::new(file).expect("a machine"),
             memory: Memory::new(BASE, 0x4000),
             signals: Signals::default(),
+            mappings: Mappings::default(),
             line: Line::default(),
             clock: Stopped::default(),
-        }
+        };
+        let (machine, mut world) = rig.world();
+        machine.start(&mut world).expect("a machine that starts");
+        rig
     }
 
     /// The recorded VM with this script.
@@ -81,6 +87,7 @@ impl Rig {
         let world = World {
             memory: &mut self.memory,
             interrupts: &mut self.signals,
+            stage2: &mut self.mappings,
             console: &mut self.line,
             clock: &self.clock,
         };
@@ -130,6 +137,11 @@ impl Rig {
     pub fn end(&mut self, end: VmEnd) -> AfterEnd {
         let (machine, mut world) = self.world();
         machine.end(VmIndex(0), end, &mut world)
+    }
+
+    pub fn restart(&mut self) {
+        let (machine, mut world) = self.world();
+        machine.restart(VmIndex(0), &mut world);
     }
 
     /// Sends a message on a queue; x0.

@@ -3,30 +3,34 @@
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 
-use gunyah_abi::rm::payload::HypResource;
-use gunyah_abi::rm::{MAX_PACKET_SIZE, ResourceType, VmState};
+use gunyah_abi::rm::memory::Transaction;
+use gunyah_abi::rm::{ResourceType, VmState};
 
 use super::{Machine, frames};
 use crate::fault::{HypercallFaults, InterruptFaults};
-use crate::machine_file::{MachineFile, QueuePair, UartConfig, VmConfig};
+use crate::machine_file::{MachineFile, SharedBuffer, UartConfig, VmConfig};
+use crate::object::Objects;
 use crate::object::capability::{CapabilityTable, Object, Rights};
 use crate::object::doorbell::Doorbell;
-use crate::object::message_queue::MessageQueue;
-use crate::object::{DoorbellIndex, Objects, QueueIndex};
+use crate::pages::PAGE;
 use crate::peer::Peer;
 use crate::peer::script::{Script, ScriptError};
 use crate::random::Random;
-use crate::rm::{LinkConfig, ResourceManager};
-use crate::seam::Virq;
+use crate::rm::{LinkConfig, Offer, ResourceManager, resource};
 use crate::uart::{Signal, Uart};
 use crate::vm::{Vcpu, Vm, VmIndex};
+
+mod builder;
+
+use builder::Builder;
 
 /// Largest number of vCPUs in a VM.
 const MAX_VCPUS: u16 = 8;
 
-/// INTIDs of shared peripheral interrupts.
-const SPIS: core::ops::Range<u32> = 32..1020;
+/// First address that is no guest physical address.
+const IPA_END: u64 = 1 << 36;
 
 /// Why a machine file gives no machine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,6 +99,14 @@ pub enum MachineError {
         /// Its base.
         base: u64,
     },
+    /// A buffer that is shared is not of whole pages, overlaps something, or there is no memory for it.
+    #[error(
+        "VM {vm}: its shared memory is not of whole pages, overlaps something, or is too large"
+    )]
+    Shared {
+        /// The VM's name.
+        vm: String,
+    },
     /// The peer's script makes no sense.
     #[error(transparent)]
     Script(#[from] ScriptError),
@@ -138,6 +150,7 @@ impl Machine {
             return Err(MachineError::Vcpus { vm: config.name.clone(), vcpus: config.vcpus });
         }
         frames::check(config)?;
+        let taken = frames::taken(config);
         let vm = VmIndex(self.vms.len());
         let script = Script::parse(config.script.iter().map(String::as_str))?;
         let mut builder = Builder {
@@ -160,7 +173,7 @@ impl Machine {
             peer.add_doorbell(bell.label, doorbell);
             let kind = ResourceType::Doorbell;
             let virq = Some(bell.intid);
-            resources.push(resource(kind, bell.peer, bell.label, bell.cap, virq));
+            resources.push(resource::entry(kind, bell.peer, bell.label, bell.cap, virq));
         }
         for source in &config.sources {
             let doorbell = builder.objects.add_doorbell(Doorbell::default());
@@ -171,7 +184,7 @@ impl Machine {
             builder.grant(source.cap, Object::Doorbell(doorbell), rights)?;
             peer.add_source(source.label, doorbell);
             let kind = ResourceType::DoorbellSource;
-            resources.push(resource(kind, source.peer, source.label, source.cap, None));
+            resources.push(resource::entry(kind, source.peer, source.label, source.cap, None));
         }
         for pair in &config.queue_pairs {
             let (from_guest, to_guest) = builder.queues(&pair.queues)?;
@@ -182,7 +195,7 @@ impl Machine {
                 (ResourceType::MessageQueueSend, tx, tx_virq),
                 (ResourceType::MessageQueueReceive, rx, rx_virq),
             ] {
-                resources.push(resource(kind, pair.peer, pair.label, *cap, Some(virq)));
+                resources.push(resource::entry(kind, pair.peer, pair.label, *cap, Some(virq)));
             }
         }
         for (index, uart) in config.uarts.iter().enumerate() {
@@ -202,7 +215,9 @@ impl Machine {
                 uart.intid.map(|intid| builder.signal(intid, first, shared)).transpose()?;
             self.uarts.push(Uart::new(vm, *uart, signal.unwrap_or(Signal::None)));
         }
-        let capabilities = builder.capabilities;
+        let (capabilities, intids) = (builder.capabilities, builder.intids);
+        self.rm.add_space(vm, config.vmid, taken.clone());
+        self.share(vm, config, taken)?;
         if let Some((requests, answers)) = rm_queues {
             self.rm.attach(LinkConfig {
                 vm,
@@ -221,96 +236,32 @@ impl Machine {
             state: VmState::Running,
             vcpus: (0..usize::from(config.vcpus)).map(Vcpu::at_start).collect(),
             capabilities,
+            intids,
         });
         peer.guest_starts(&mut self.rm);
         self.peers.push(peer);
         Ok(())
     }
-}
 
-fn resource(
-    kind: ResourceType,
-    partner: u16,
-    label: u32,
-    cap: u64,
-    virq: Option<u32>,
-) -> HypResource {
-    HypResource {
-        kind: kind.code(),
-        partner_vmid: partner.into(),
-        label: label.into(),
-        cap_low: (cap as u32).into(),
-        cap_high: ((cap >> 32) as u32).into(),
-        virq: virq.unwrap_or(HypResource::NO_VIRQ).into(),
-        ..HypResource::default()
-    }
-}
-
-/// Makes the objects of one VM.
-struct Builder<'a> {
-    vm: VmIndex,
-    name: &'a str,
-    objects: &'a mut Objects,
-    capabilities: CapabilityTable,
-    intids: BTreeSet<u32>,
-    /// The doorbells that the VM receives, with their INTIDs.
-    doorbells: Vec<(u32, DoorbellIndex)>,
-}
-
-impl Builder<'_> {
-    fn grant(&mut self, cap: u64, object: Object, rights: Rights) -> Result<(), MachineError> {
-        if self.capabilities.insert(cap, object, rights) {
-            return Ok(());
+    /// Makes the memory that the VM's tree names; `taken` is where it cannot be.
+    fn share(
+        &mut self,
+        vm: VmIndex,
+        config: &VmConfig,
+        mut taken: Vec<Range<u64>>,
+    ) -> Result<(), MachineError> {
+        let refuse = || MachineError::Shared { vm: config.name.clone() };
+        for SharedBuffer { label, peer, ipa, size, .. } in config.shared.iter().copied() {
+            let end = ipa.checked_add(size).filter(|end| *end <= IPA_END).ok_or_else(refuse)?;
+            let overlaps = |other: &Range<u64>| ipa < other.end && other.start < end;
+            if ipa % PAGE != 0 || taken.iter().any(overlaps) {
+                return Err(refuse());
+            }
+            taken.push(ipa..end);
+            let offer = Offer::new(peer, label, Transaction::Share, size);
+            let offer = Offer { named_at: Some(ipa), ..offer };
+            self.rm.offer_memory(vm, offer).map_err(|_| refuse())?;
         }
-        Err(MachineError::Capability { vm: self.name.into(), cap })
-    }
-
-    fn virq(&mut self, intid: u32) -> Result<Virq, MachineError> {
-        if SPIS.contains(&intid) && self.intids.insert(intid) {
-            return Ok(Virq { vm: self.vm, intid });
-        }
-        Err(MachineError::Intid { vm: self.name.into(), intid })
-    }
-
-    /// What a UART with this INTID does to interrupt: rings the doorbell that has it, or drives the line, which other
-    /// UARTs may share.
-    fn signal(&mut self, intid: u32, first: bool, shared: bool) -> Result<Signal, MachineError> {
-        let bell = self.doorbells.iter().find(|(taken, _)| *taken == intid);
-        if let Some((_, doorbell)) = bell {
-            return Ok(Signal::Doorbell(*doorbell));
-        }
-        let virq = if first { self.virq(intid)? } else { Virq { vm: self.vm, intid } };
-        Ok(if shared { Signal::SharedLine(virq) } else { Signal::Line(virq) })
-    }
-
-    /// The queues of a pair: from the VM, to the VM.
-    fn queues(&mut self, pair: &QueuePair) -> Result<(QueueIndex, QueueIndex), MachineError> {
-        let (tx_virq, rx_virq) = (self.virq(pair.tx_intid)?, self.virq(pair.rx_intid)?);
-        let queue = || {
-            MessageQueue::new(pair.depth, pair.size).ok_or_else(|| MachineError::Queue {
-                vm: self.name.into(),
-                depth: pair.depth,
-                size: pair.size,
-            })
-        };
-        let (mut from_vm, mut to_vm) = (queue()?, queue()?);
-        from_vm.tx_virq = Some(tx_virq);
-        to_vm.rx_virq = Some(rx_virq);
-        let (from_vm, to_vm) = (self.objects.add_queue(from_vm), self.objects.add_queue(to_vm));
-        self.grant(pair.tx_cap, Object::Queue(from_vm), Rights::SEND)?;
-        self.grant(pair.rx_cap, Object::Queue(to_vm), Rights::RECEIVE)?;
-        Ok((from_vm, to_vm))
-    }
-
-    /// The queues to the Resource Manager, which must hold its packets.
-    fn rm_queues(&mut self, pair: &QueuePair) -> Result<(QueueIndex, QueueIndex), MachineError> {
-        if usize::from(pair.size) < MAX_PACKET_SIZE {
-            return Err(MachineError::Queue {
-                vm: self.name.into(),
-                depth: pair.depth,
-                size: pair.size,
-            });
-        }
-        self.queues(pair)
+        Ok(())
     }
 }

@@ -1,9 +1,11 @@
 //! Where a VM's interrupt controller may be.
 
+use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::MachineError;
 use crate::machine_file::{GicFrames, VmConfig};
+use crate::vgic::Config;
 use crate::vgic::affinity::MAX_VCPUS;
 use crate::vgic::distributor::DISTRIBUTOR_SIZE;
 use crate::vgic::redistributor::REDISTRIBUTOR_SIZE;
@@ -32,6 +34,23 @@ pub(super) fn check(config: &VmConfig) -> Result<(), MachineError> {
         && apart(&distributor, &memory)
         && apart(&redistributors, &memory);
     if good { Ok(()) } else { Err(refuse()) }
+}
+
+/// What a VM has at which guest physical addresses: RAM, interrupt controller, UARTs.
+pub(super) fn taken(config: &VmConfig) -> Vec<Range<u64>> {
+    let default = Config::gunyah(usize::from(config.vcpus), 1);
+    let frames = config.gic.unwrap_or(GicFrames {
+        distributor: default.gicd_base,
+        redistributors: default.gicr_base,
+        count: config.vcpus,
+    });
+    let uarts = config.uarts.iter().map(|uart| range(uart.base, uart.size));
+    let mut taken: Vec<_> =
+        uarts.chain([range(config.ram_base, config.ram_size)]).flatten().collect();
+    if let Some((distributor, redistributors)) = ranges(&frames) {
+        taken.extend([distributor, redistributors]);
+    }
+    taken
 }
 
 fn ranges(frames: &GicFrames) -> Option<(Range<u64>, Range<u64>)> {

@@ -178,7 +178,7 @@ mod tests {
     fn a_restart_resets_the_uart() {
         let mut rig = rig(&[COM1], "");
         rig.mmio(0x3fc, Some(3));
-        rig.machine.restart(crate::vm::VmIndex(0));
+        rig.restart();
         assert_eq!(rig.mmio(0x3fc, None), Some(0));
     }
 }

@@ -103,7 +103,7 @@ fn a_second_start_finds_nothing_of_the_first() {
     rig.request(gunyah_abi::rm::MessageId::VM_GET_VMID, 1, &[]);
     assert_eq!(rig.end(VmEnd::Reset), AfterEnd::Restart);
     assert_eq!(rig.machine.vms()[0].state, VmState::Exited);
-    rig.machine.restart(VmIndex(0));
+    rig.restart();
     assert_eq!(rig.machine.vms()[0].state, VmState::Running);
     rig.signals.take();
     rig.run();

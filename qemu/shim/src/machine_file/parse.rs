@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::words::{self, WordError};
 use super::{
     DoorbellSource, GicFrames, LabelledQueuePair, Load, MachineFile, Options, QueuePair,
-    ReceivedDoorbell, UartConfig, UartKind, VmConfig,
+    ReceivedDoorbell, SharedBuffer, UartConfig, UartKind, VmConfig,
 };
 use crate::rm::Behaviour;
 
@@ -214,6 +214,17 @@ fn parse_line(file: &mut MachineFile, line: &str) -> Result<(), Problem> {
                 can_clear: fields.flag("can-clear")?,
             };
             vm(file, kind)?.sources.push(source);
+        }
+        "shared" => {
+            let shared = SharedBuffer {
+                label: fields.number("label")?,
+                peer: fields.number("peer")?,
+                ipa: fields.number("ipa")?,
+                size: fields.number("size")?,
+                source: fields.number_or("source")?,
+                doorbell: fields.number_or("doorbell")?,
+            };
+            vm(file, kind)?.shared.push(shared);
         }
         "uart" => {
             let uart = uart(&mut fields)?;

@@ -50,6 +50,14 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn shared()(
+        label: u32, peer: u16, ipa: u64, size: u64, source: Option<u64>, doorbell: Option<u64>,
+    ) -> SharedBuffer {
+        SharedBuffer { label, peer, ipa, size, source, doorbell }
+    }
+}
+
+prop_compose! {
     fn uart()(
         pl011 in any::<bool>(),
         place in any::<(u64, u64)>(),
@@ -70,6 +78,7 @@ prop_compose! {
         uri in option::of(any::<String>()),
         guid in any::<[u8; 16]>(),
         loads in vec(any::<(String, u64, u64, u64)>(), 0..3),
+        shared in vec(shared(), 0..3),
         uarts in vec(uart(), 0..3),
         gic in option::of(any::<(u64, u64, u16)>()),
     ) -> VmConfig {
@@ -88,6 +97,7 @@ prop_compose! {
                 .into_iter()
                 .map(|(what, from, length, to)| Load { what, from, length, to })
                 .collect(),
+            shared,
             uarts,
             gic: gic.map(|(distributor, redistributors, count)| GicFrames {
                 distributor,

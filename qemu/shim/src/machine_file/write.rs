@@ -104,6 +104,16 @@ impl Display for VmConfig {
             write!(f, " peer={:#x} cap={:#x}", source.peer, source.cap)?;
             f.write_str(if source.can_clear { " can-clear\n" } else { "\n" })?;
         }
+        for shared in &self.shared {
+            write!(f, "shared label={:#x} peer={:#x}", shared.label, shared.peer)?;
+            write!(f, " ipa={:#x} size={:#x}", shared.ipa, shared.size)?;
+            for (key, cap) in [("source", shared.source), ("doorbell", shared.doorbell)] {
+                if let Some(cap) = cap {
+                    write!(f, " {key}={cap:#x}")?;
+                }
+            }
+            f.write_str("\n")?;
+        }
         for uart in &self.uarts {
             let kind = match uart.kind {
                 UartKind::Ns16550a => "ns16550a",

@@ -5,7 +5,7 @@ use crate::fake::rig::{Rig, config};
 use crate::machine::{AfterEnd, Event, Outcome};
 use crate::machine_file::MachineFile;
 use crate::peer::script::{Script, ScriptError};
-use crate::vm::{VmEnd, VmIndex};
+use crate::vm::VmEnd;
 
 mod faults;
 
@@ -266,7 +266,7 @@ fn the_script_sees_how_the_guest_ends_and_goes_on() {
     let mut rig = Rig::scripted("expect exit reset\nwait open\nexpect exit vm-exit 1");
     rig.run();
     assert_eq!(rig.end(VmEnd::Reset), AfterEnd::Restart);
-    rig.machine.restart(VmIndex(0));
+    rig.restart();
     rig.run();
     rig.open_console();
     let end = VmEnd::Exit { flags: 0, code: 1 };

@@ -12,7 +12,9 @@ use gunyah_abi::rm::{
 };
 use zerocopy::{FromBytes, IntoBytes};
 
+use super::memory::borrower;
 use super::{Message, Owner, ResourceManager, console, information};
+use crate::seam::Stage2;
 use crate::vm::{Vm, VmEnd};
 
 /// What becomes of a request.
@@ -55,11 +57,13 @@ pub(super) fn answer(
     message: &Message,
     vms: &[Vm],
     owner: &mut dyn Owner,
+    stage2: &mut dyn Stage2,
 ) -> Answer {
     let Some(vm) = vms.get(rm.links[caller].vm.0) else {
         return Answer::Refuse(RmError::ArgumentInvalid);
     };
     let content = message.content.as_slice();
+    let (index, memory) = (rm.links[caller].vm, &mut rm.memory);
     let word = |value: u32| empty(content).map(|()| word_reply(value));
     match message.id {
         MessageId::VM_GET_ID => information::get_id(vm, vms, content).into(),
@@ -75,6 +79,11 @@ pub(super) fn answer(
         }
         MessageId::VM_GET_PEERS => information::get_peers(&rm.links[caller], content).into(),
         MessageId::VM_HOST_GET_TYPE => word(HOST_TYPE_QEMU).into(),
+        MessageId::MEM_ACCEPT => borrower::accept(memory, index, content, stage2).into(),
+        MessageId::MEM_RELEASE => borrower::release(memory, index, content, stage2).into(),
+        MessageId::MEM_RECLAIM => Answer::Refuse(borrower::reclaim(memory, index, content)),
+        MessageId::MEM_NOTIFY => borrower::notify(memory, index, content).into(),
+        MessageId::MEM_LOOKUP_SGL => Answer::Refuse(borrower::lookup(content)),
         MessageId::VM_SET_STATUS => set_status(rm, caller, vm, vms, content).into(),
         MessageId::VM_EXIT => exit(content),
         MessageId::VM_SET_CRASH_MSG => set_crash_message(rm, caller, content).into(),

@@ -6,11 +6,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::fake::Signal;
 use crate::fake::rig::{Rig, config};
-use crate::machine::{AfterEnd, Event, Outcome};
+use crate::machine::{AfterEnd, Event, Machine, Outcome};
 use crate::machine_file::MachineFile;
 
 mod behaviour;
 mod information;
+mod memory;
 
 const VM: VmIndex = VmIndex(0);
 const WRITE: u32 = 0x5600_0083;

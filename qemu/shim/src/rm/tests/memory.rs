@@ -1,0 +1,389 @@
+//! Parcels: offered, accepted, released, taken back, and everything that a VM may ask wrongly.
+
+use gunyah_abi::rm::memory::{
+    AclEntry, AttrEntry, MemAcceptRequest, MemoryAttribute, MemoryRights, NotifyFlag, ParcelLists,
+    SglEntry, Transaction,
+};
+use gunyah_abi::rm::notification::MemShared;
+
+use super::*;
+use crate::machine_file::{SharedBuffer, VmConfig};
+use crate::seam::MapRights;
+
+const ACCEPT: u32 = 0x5100_0011;
+const RELEASE: u32 = 0x5100_0014;
+const RECLAIM: u32 = 0x5100_0015;
+const NOTIFY: u32 = 0x5100_0017;
+const DONE: u8 = 0x80;
+/// Where RM chooses first.
+const FIRST: u64 = 0x1_0000_0000;
+const READ_WRITE: MapRights = MapRights { write: true, execute: false };
+
+fn offered(rig: &mut Rig, offer: Offer) -> u32 {
+    rig.machine.rm.offer_memory(VM, offer).unwrap()
+}
+
+fn shared(rig: &mut Rig, size: u64) -> u32 {
+    offered(rig, Offer::new(3, 7, Transaction::Share, size))
+}
+
+/// The content of `MEM_ACCEPT` for memory that is shared.
+fn accept(handle: u32, flags: u8, ranges: &[(u64, u64)]) -> Vec<u8> {
+    let request = MemAcceptRequest {
+        handle: handle.into(),
+        transaction: 2,
+        flags,
+        label: 7.into(),
+        ..MemAcceptRequest::default()
+    };
+    let ranges: Vec<_> = ranges.iter().map(|(ipa, size)| SglEntry::new(*ipa, *size)).collect();
+    with_lists(request, &ParcelLists { ranges: &ranges, ..ParcelLists::default() })
+}
+
+fn with_lists(request: MemAcceptRequest, lists: &ParcelLists<'_>) -> Vec<u8> {
+    let mut content = zerocopy::IntoBytes::as_bytes(&request).to_vec();
+    lists.bytes(&mut |part| content.extend_from_slice(part)).unwrap();
+    content
+}
+
+/// What RM answers: the error, and what follows it.
+fn ask(rig: &mut Rig, id: u32, content: &[u8]) -> (u32, Vec<u8>) {
+    let reply = rig.call(id, 1, content);
+    (error(&reply), reply[12..].to_vec())
+}
+
+fn release(handle: u32, flags: u8) -> Vec<u8> {
+    [&handle.to_le_bytes()[..], &[flags, 0, 0, 0]].concat()
+}
+
+fn notify(handle: u32, flag: u8, tag: u32) -> Vec<u8> {
+    [&release(handle, flag)[..], &tag.to_le_bytes()].concat()
+}
+
+fn events(rig: &mut Rig) -> Vec<MemoryAction> {
+    let rm = &mut rig.machine.rm;
+    core::iter::from_fn(|| rm.take_memory_event(VM)).map(|(_, action)| action).collect()
+}
+
+#[test]
+fn a_parcel_from_its_offer_to_its_end() {
+    let mut rig = rig();
+    let handle = shared(&mut rig, 0x3000);
+    assert_eq!(handle, 0, "handles count from 0");
+    let Machine { rm, objects, .. } = &mut rig.machine;
+    let announcement = Announcement { tag: 9, ..Announcement::default() };
+    rm.announce_memory(VM, handle, &announcement, objects, &mut rig.signals).unwrap();
+    let expected = hex("21030100 11001051 00000000 00020000 03000000 07000000 09000000 \
+         02000000 80000600 03000600  01000000 0030000000000000  01000000 00008000");
+    assert_eq!(rig.drain(), [expected.clone()]);
+    let (told, lists) = MemShared::parse(&expected[8..]).unwrap();
+    assert_eq!((told.label.get(), lists.sizes[0].get()), (7, 0x3000));
+
+    let (error, reply) = ask(&mut rig, ACCEPT, &accept(handle, DONE, &[]));
+    assert_eq!((error, reply), (0, hex("01000000 0000000001000000 0030000000000000")));
+    assert_eq!(rig.mappings.all(), [(FIRST, 0x3000, READ_WRITE)]);
+    assert_eq!(rig.machine.rm.parcel_places(VM, 7), [FIRST..FIRST + 0x3000]);
+    rig.machine.rm.parcel_memory(VM, 7).unwrap().write(0x2fff, b"x").unwrap();
+    assert_eq!(rig.mappings.load(FIRST + 0x2fff), Some(b'x'));
+    rig.mappings.store(FIRST, b'y').unwrap();
+    let mut byte = [0];
+    rig.machine.rm.parcel_memory(VM, 7).unwrap().read(0, &mut byte).unwrap();
+    assert_eq!(&byte, b"y");
+    assert_eq!(rig.machine.rm.reclaim_memory(VM, handle), Err(RmError::MemInuse));
+    assert_eq!(ask(&mut rig, NOTIFY, &notify(handle, 4, 5)).0, 0);
+
+    let Machine { rm, objects, .. } = &mut rig.machine;
+    rm.recall_memory(VM, handle, 6, objects, &mut rig.signals).unwrap();
+    let recall = rig.drain();
+    assert_eq!(recall[0][4..], hex("14001051 00000000 06000000"));
+    assert_eq!(ask(&mut rig, RELEASE, &release(handle, 0)).0, 0);
+    assert_eq!((rig.mappings.all(), rig.mappings.load(FIRST)), (vec![], None));
+    assert_eq!(ask(&mut rig, NOTIFY, &notify(handle, 2, 5)).0, 0);
+    let (accepted, released) = (NotifyFlag::Accepted, NotifyFlag::Released);
+    assert_eq!(
+        events(&mut rig),
+        [
+            MemoryAction::Accepted,
+            MemoryAction::Told(accepted, 5),
+            MemoryAction::Released,
+            MemoryAction::Told(released, 5)
+        ]
+    );
+    assert_eq!(rig.machine.rm.reclaim_memory(VM, handle), Ok(()));
+    assert_eq!(rig.machine.rm.reclaim_memory(VM, handle), Err(RmError::HandleInvalid));
+    assert_eq!(ask(&mut rig, ACCEPT, &accept(handle, DONE, &[])).0, 7);
+    assert_eq!(shared(&mut rig, 0x1000), handle, "the handle is free again");
+}
+
+#[test]
+fn the_vm_may_say_where() {
+    let mut rig = rig();
+    let sizes = vec![0x1000, 0x2000];
+    let handle = offered(&mut rig, Offer { sizes, ..Offer::new(3, 7, Transaction::Share, 0) });
+    rig.machine.rm.parcel_memory(VM, 7).unwrap().write(0x1000, b"second").unwrap();
+    // The pieces need not be the owner's.
+    let ranges = [(0x4_0000_0000, 0x2000), (0x1000_0000, 0x1000)];
+    let (error, reply) = ask(&mut rig, ACCEPT, &accept(handle, DONE, &ranges));
+    assert_eq!((error, reply.len()), (0, 0));
+    let [(high, low), size] = [(ranges[0].0, ranges[1].0), (0x2000, 0x1000)];
+    assert_eq!(rig.mappings.all(), [(low, size.1, READ_WRITE), (high, size.0, READ_WRITE)]);
+    assert_eq!(rig.mappings.load(high + 0x1000), Some(b's'));
+    assert_eq!(rig.mappings.load(low - 1), None);
+    assert_eq!(ask(&mut rig, ACCEPT, &accept(handle, DONE, &[])).0, 0xb, "accepted already");
+    assert_eq!(ask(&mut rig, RELEASE, &release(handle, 0)).0, 0);
+    assert_eq!(ask(&mut rig, RELEASE, &release(handle, 0)).0, 0xc, "released already");
+}
+
+#[test]
+fn rm_chooses_where_nothing_is() {
+    let mut rig = rig();
+    let sizes = vec![0x1000, 0x2000];
+    let other = offered(&mut rig, Offer::new(3, 8, Transaction::Share, 0x1000));
+    let handle = offered(&mut rig, Offer { sizes, ..Offer::new(3, 7, Transaction::Share, 0) });
+    assert_eq!(ask(&mut rig, ACCEPT, &accept(other, DONE, &[(FIRST, 0x1000)])).0, 0);
+    let (error, reply) = ask(&mut rig, ACCEPT, &accept(handle, 0, &[]));
+    let places =
+        hex("02000000 0010000001000000 0010000000000000 0030000001000000 0020000000000000");
+    assert_eq!((error, reply), (0, places.clone()));
+    assert_eq!(rig.mappings.all().len(), 1, "only set aside, without DONE");
+    assert_eq!(ask(&mut rig, ACCEPT, &accept(handle, DONE, &[])), (0, places));
+    assert_eq!(rig.mappings.all().len(), 3);
+    assert_eq!(ask(&mut rig, RELEASE, &release(handle, 0)).0, 0);
+    let contiguous = accept(handle, DONE | 0x10, &[]);
+    let one = hex("01000000 0010000001000000 0030000000000000");
+    assert_eq!(ask(&mut rig, ACCEPT, &contiguous), (0, one));
+}
+
+#[test]
+fn what_overlaps_is_not_mapped() {
+    let mut rig = rig();
+    let handle = shared(&mut rig, 0x2000);
+    let other = offered(&mut rig, Offer::new(3, 8, Transaction::Share, 0x1000));
+    assert_eq!(ask(&mut rig, ACCEPT, &accept(other, DONE, &[(0x5000_0000, 0x1000)])).0, 0);
+    for ranges in [
+        &[(0x8000_0000, 0x2000)][..],
+        &[(0x800f_f000, 0x2000)],
+        &[(0x7fff_f000, 0x2000)],
+        &[(0x3fff_0000, 0x2000)],
+        &[(0x4fff_f000, 0x2000)],
+        &[(0x6000_0000, 0x1000), (0x6000_0000, 0x1000)],
+        &[(0xf_ffff_f000, 0x2000)],
+        &[(u64::MAX - 0xfff, 0x2000)],
+    ] {
+        assert_eq!(ask(&mut rig, ACCEPT, &accept(handle, DONE, ranges)).0, 9, "{ranges:x?}");
+    }
+    for ranges in [
+        &[(0x6000_0000, 0x1000)][..],
+        &[(0x6000_0000, 0x3000)],
+        &[(0x6000_0800, 0x2000)],
+        &[(0x6000_0000, 0x1800), (0x7000_0000, 0x800)],
+        &[(0x6000_0000, 0x2000), (0x7000_0000, 0)],
+        &[(0x6000_0000, u64::MAX & !0xfff), (0x7000_0000, 0x3000)],
+    ] {
+        assert_eq!(ask(&mut rig, ACCEPT, &accept(handle, DONE, ranges)).0, 6, "{ranges:x?}");
+    }
+    rig.mappings.exhausted = true;
+    assert_eq!(ask(&mut rig, ACCEPT, &accept(handle, DONE, &[])).0, 9);
+    rig.mappings.exhausted = false;
+    assert_eq!(rig.mappings.all().len(), 1);
+    assert_eq!(ask(&mut rig, ACCEPT, &accept(handle, DONE, &[])).0, 0);
+}
+
+#[test]
+fn what_is_validated_is_named_by_flags() {
+    let mut rig = rig();
+    let handle = shared(&mut rig, 0x1000);
+    let request = MemAcceptRequest {
+        handle: handle.into(),
+        transaction: 2,
+        flags: DONE | 2 | 4,
+        label: 7.into(),
+        ..MemAcceptRequest::default()
+    };
+    let all = MemoryRights::READ | MemoryRights::WRITE;
+    let access = [AclEntry::new(3, all), AclEntry::new(0x80, all)];
+    let attributes = [AttrEntry::new(0x80, MemoryAttribute::Normal)];
+    let lists = ParcelLists { access: &access, attributes: &attributes, ..Default::default() };
+    let device = [AttrEntry::new(0x80, MemoryAttribute::Device)];
+    let wrong = [
+        (MemAcceptRequest { label: 8.into(), ..request }, lists),
+        (MemAcceptRequest { transaction: 1, ..request }, lists),
+        (MemAcceptRequest { memory_type: 1, ..request }, lists),
+        (MemAcceptRequest { flags: DONE | 1, ..request }, lists),
+        (request, ParcelLists { access: &access[..1], ..lists }),
+        (request, ParcelLists { attributes: &device, ..lists }),
+        (request, ParcelLists { attributes: &[], ..lists }),
+    ];
+    for (request, lists) in wrong {
+        let content = with_lists(request, &lists);
+        assert_eq!(ask(&mut rig, ACCEPT, &content).0, 8, "{request:?} {lists:?}");
+    }
+    for (flags, error) in [(0x40, 6), (DONE | 8, 3)] {
+        let content = with_lists(MemAcceptRequest { flags, ..request }, &lists);
+        assert_eq!(ask(&mut rig, ACCEPT, &content).0, error);
+    }
+    let unknown = MemAcceptRequest { handle: 1.into(), ..request };
+    assert_eq!(ask(&mut rig, ACCEPT, &with_lists(unknown, &lists)).0, 7);
+    let mut content = with_lists(request, &lists);
+    content.push(0);
+    assert_eq!(ask(&mut rig, ACCEPT, &content).0, 4);
+    for length in [0, 11, 12, content.len() - 2] {
+        assert_eq!(ask(&mut rig, ACCEPT, &content[..length]).0, 4, "{length}");
+    }
+    content.pop();
+    assert_eq!(ask(&mut rig, ACCEPT, &content).0, 0);
+}
+
+#[test]
+fn rights_hold_and_what_is_lent_is_out_of_the_owners_reach() {
+    let mut rig = rig();
+    let rights = MemoryRights::READ | MemoryRights::EXECUTE;
+    let lent = Offer { rights, sanitized: true, ..Offer::new(3, 7, Transaction::Lend, 0x1000) };
+    let handle = offered(&mut rig, lent);
+    assert!(rig.machine.rm.parcel_memory(VM, 7).is_some());
+    let mut content = accept(handle, DONE | 1 | 0x20, &[]);
+    content[5] = 1;
+    assert_eq!(ask(&mut rig, ACCEPT, &content).0, 0);
+    assert_eq!(rig.mappings.all(), [(FIRST, 0x1000, MapRights { write: false, execute: true })]);
+    assert_eq!((rig.mappings.load(FIRST), rig.mappings.store(FIRST, 1)), (Some(0), None));
+    assert!(rig.machine.rm.parcel_memory(VM, 7).is_none());
+    assert_eq!(ask(&mut rig, RELEASE, &release(handle, 1)).0, 6, "it may not write zeros");
+    assert_eq!(ask(&mut rig, RELEASE, &release(handle, 2)).0, 6);
+    assert_eq!(ask(&mut rig, RELEASE, &release(handle, 0)).0, 0);
+
+    let given = offered(&mut rig, Offer::new(3, 9, Transaction::Donate, 0x1000));
+    let mut content = accept(given, DONE, &[]);
+    (content[5], content[8]) = (0, 9);
+    assert_eq!(ask(&mut rig, ACCEPT, &content).0, 0);
+    assert_eq!(ask(&mut rig, RELEASE, &release(given, 0)).0, 7, "it is its own now");
+    assert_eq!(rig.machine.rm.reclaim_memory(VM, given), Err(RmError::HandleInvalid));
+    assert_eq!(rig.mappings.all().len(), 1);
+    rig.restart();
+    assert_eq!(rig.mappings.all(), []);
+}
+
+#[test]
+fn zeros_are_left_if_asked_for() {
+    let mut rig = rig();
+    let handle = shared(&mut rig, 0x1000);
+    assert_eq!(ask(&mut rig, ACCEPT, &accept(handle, DONE, &[])).0, 0);
+    rig.mappings.store(FIRST, 1).unwrap();
+    assert_eq!(ask(&mut rig, RELEASE, &release(handle, 1)).0, 0);
+    let mut byte = [9];
+    rig.machine.rm.parcel_memory(VM, 7).unwrap().read(0, &mut byte).unwrap();
+    assert_eq!(byte, [0]);
+}
+
+#[test]
+fn what_only_owners_may_ask_is_refused() {
+    let mut rig = rig();
+    let handle = shared(&mut rig, 0x1000);
+    assert_eq!(ask(&mut rig, RECLAIM, &release(handle, 0)).0, 3);
+    assert_eq!(ask(&mut rig, RECLAIM, &release(1, 0)).0, 7);
+    assert_eq!(ask(&mut rig, RECLAIM, &[0; 7]).0, 4);
+    for (content, error) in [
+        (notify(handle, 1, 0), 3),
+        (notify(handle, 8, 0), 3),
+        (notify(9, 8, 0), 7),
+        (notify(handle, 3, 0), 6),
+        (notify(handle, 4, 0), 0xc),
+        (notify(9, 4, 0), 7),
+        (notify(handle, 4, 0)[..11].to_vec(), 4),
+        ([notify(handle, 4, 0), vec![0; 4]].concat(), 4),
+    ] {
+        assert_eq!(ask(&mut rig, NOTIFY, &content).0, error, "{content:?}");
+    }
+    assert_eq!(ask(&mut rig, ACCEPT, &accept(handle, DONE, &[])).0, 0);
+    assert_eq!(ask(&mut rig, NOTIFY, &notify(handle, 2, 0)).0, 0xb, "it still has it");
+    assert_eq!(ask(&mut rig, 0x5100_001a, &[0; 20]).0, 0xe);
+    assert_eq!(ask(&mut rig, 0x5100_001a, &[0; 19]).0, 4);
+    assert_eq!(ask(&mut rig, 0x5100_0013, &[0; 20]).0, u32::MAX);
+}
+
+#[test]
+fn rm_may_lie_about_the_place() {
+    let mut rig = rig();
+    for (said_at, mapped) in [(0x8000_0000, 0), (0x9000_0000, 1), (0x9000_0800, 0)] {
+        let offer = Offer::new(3, 7, Transaction::Share, 0x1000);
+        let handle = offered(&mut rig, Offer { said_at: Some(said_at), ..offer });
+        let (error, reply) = ask(&mut rig, ACCEPT, &accept(handle, DONE, &[]));
+        assert_eq!((error, &reply[4..12]), (0, &said_at.to_le_bytes()[..]));
+        assert_eq!(rig.mappings.all().len(), mapped);
+        assert_eq!(ask(&mut rig, RELEASE, &release(handle, 0)).0, 0);
+    }
+}
+
+#[test]
+fn a_reset_takes_all_parcels_but_those_of_the_tree() {
+    let buffer =
+        |ipa, size| SharedBuffer { label: 0x10, peer: 3, ipa, size, source: None, doorbell: None };
+    let named = buffer(0x4000_2000, 0x3_0000);
+    let machine =
+        |shared: &[SharedBuffer]| MachineFile::of(VmConfig { shared: shared.to_vec(), ..config() });
+    let mut rig = Rig::new(&machine(&[named]));
+    let at_start = [(0x4000_2000, 0x3_0000, READ_WRITE)];
+    assert_eq!(rig.mappings.all(), at_start);
+    let handle = shared(&mut rig, 0x1000);
+    assert_eq!(handle, 1);
+    assert_eq!(ask(&mut rig, ACCEPT, &accept(handle, DONE, &[(0x4000_3000, 0x1000)])).0, 9);
+    assert_eq!(ask(&mut rig, ACCEPT, &accept(handle, DONE, &[])).0, 0);
+    rig.mappings.store(0x4000_2000, 1).unwrap();
+    assert_eq!(ask(&mut rig, RELEASE, &release(0, 0)).0, 0, "it may give that back too");
+    events(&mut rig);
+    rig.restart();
+    assert_eq!(rig.mappings.all(), at_start);
+    assert_eq!(rig.mappings.load(0x4000_2000), Some(0));
+    assert_eq!(events(&mut rig), [MemoryAction::Released]);
+    assert_eq!(rig.machine.rm.reclaim_memory(VM, handle), Ok(()));
+    for wrong in [
+        vec![buffer(0x4000_2800, 0x1000)],
+        vec![buffer(0x4000_2000, 0x800)],
+        vec![buffer(0x4000_2000, 0)],
+        vec![buffer(0x8000_0000, 0x1000)],
+        vec![buffer(0x3fff_0000, 0x1000)],
+        vec![buffer(1 << 36, 0x1000)],
+        vec![buffer(u64::MAX - 0xfff, 0x1000)],
+        vec![buffer(0x4000_0000, 1 << 30)],
+        vec![named, buffer(0x4003_1000, 0x1000)],
+    ] {
+        let error = Machine::new(&machine(&wrong)).unwrap_err().to_string();
+        assert!(error.starts_with("VM probe-svm: its shared memory"), "{error}");
+    }
+}
+
+#[test]
+fn memory_and_messages_are_bounded() {
+    let mut rig = rig();
+    let rm = &mut rig.machine.rm;
+    let offer = |sizes| Offer { sizes, ..Offer::new(3, 7, Transaction::Share, 0) };
+    for sizes in [vec![], vec![0], vec![0x1001], vec![0x1000, 0], vec![u64::MAX & !0xfff; 2]] {
+        assert_eq!(rm.offer_memory(VM, offer(sizes)), Err(RmError::ArgumentInvalid));
+    }
+    assert_eq!(rm.offer_memory(VM, offer(vec![0x1000; 513])), Err(RmError::ArgumentInvalid));
+    assert_eq!(rm.offer_memory(VmIndex(1), offer(vec![0x1000])), Err(RmError::ArgumentInvalid));
+    assert_eq!(rm.offer_memory(VM, offer(vec![16 << 20])), Err(RmError::Nomem));
+    assert_eq!(rm.offer_memory(VM, offer(vec![5 << 20])), Ok(0));
+    assert_eq!(rm.offer_memory(VM, offer(vec![0x1000])), Err(RmError::Nomem));
+    assert_eq!(rm.reclaim_memory(VM, 0), Ok(()));
+    assert_eq!(rm.offer_memory(VM, offer(vec![0x1000; 512])), Ok(0));
+    let Machine { rm, objects, .. } = &mut rig.machine;
+    rm.announce_memory(VM, 0, &Announcement::default(), objects, &mut rig.signals).unwrap();
+    let packets = rig.drain();
+    assert_eq!(packets.iter().map(|packet| packet.len() - 8).sum::<usize>(), 20 + 12 + 4100 + 8);
+}
+
+proptest! {
+    #[test]
+    fn no_request_does_harm(
+        id in prop_oneof![Just(ACCEPT), Just(RELEASE), Just(RECLAIM), Just(NOTIFY)],
+        known in any::<bool>(),
+        mut content in proptest::collection::vec(any::<u8>(), 0..80),
+    ) {
+        let mut rig = rig();
+        shared(&mut rig, 0x1000);
+        if let Some(handle) = content.get_mut(..4).filter(|_| known) {
+            handle.fill(0);
+        }
+        ask(&mut rig, id, &content);
+    }
+}
