@@ -46,7 +46,7 @@ pub struct Machine {
     vms: Vec<Vm>,
     pub(crate) objects: Objects,
     pub(crate) rm: ResourceManager,
-    peers: Vec<Peer>,
+    pub(crate) peers: Vec<Peer>,
     uarts: Vec<Uart>,
     options: Options,
     trace_flags: u64,

@@ -13,7 +13,7 @@
 //! doorbell label=0x7 peer=0x3 cap=0x2 intid=0x3c2
 //! doorbell-source label=0x7 peer=0x3 cap=0x3
 //! queue-pair label=0x9 peer=0x3 tx-cap=0x4 rx-cap=0x5 tx-intid=0x3c3 rx-intid=0x3c4 depth=0x8 size=0xf0
-//! shared label=0x10 peer=0x3 ipa=0x40010000 size=0x10000 source=0x3 doorbell=0x2
+//! shared label=0x10 peer=0x3 ipa=0x40010000 size=0x10000 handle=0x0 source=0x3 doorbell=0x2
 //! uart kind=ns16550a base=0x3f8 size=0x8 shift=0 intid=36
 //! script expect console "billy> "
 //! ```
@@ -212,6 +212,8 @@ pub struct SharedBuffer {
     pub ipa: u64,
     /// Bytes.
     pub size: u64,
+    /// The Resource Manager's handle; none: the lowest free one.
+    pub handle: Option<u32>,
     /// Capability id of the doorbell by which the VM tells the other end; none: the one with the same label, if any.
     pub source: Option<u64>,
     /// Capability id of the doorbell by which the other end tells the VM; none: the one with the same label, if any.

@@ -2,7 +2,8 @@
 //!
 //! Left alone, the peer connects the guest's console with the serial line, answers each doorbell once with the flags as
 //! received, and each message once with the prefix `re:`. It starts nothing by itself; a script makes it ring, send, type
-//! and misbehave ([`script`] is the language, `play` and `misbehave` play it).
+//! and misbehave ([`script`] is the language; `play`, `memory` and
+//! `misbehave` play it).
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -10,11 +11,12 @@ use alloc::vec::Vec;
 
 use crate::fault::{Faulty, HypercallFaults};
 use crate::object::{DoorbellIndex, Objects, QueueIndex};
-use crate::rm::ResourceManager;
+use crate::rm::{MemoryAction, ResourceManager};
 use crate::seam::Console;
 use crate::uart::Uart;
 use crate::vm::{VmEnd, VmIndex};
 
+mod memory;
 mod misbehave;
 mod partner;
 mod play;
@@ -70,6 +72,7 @@ pub struct Peer {
     messages_heard: u64,
     keeps_messages: bool,
     messages: VecDeque<(u32, Vec<u8>)>,
+    pub(crate) memory_events: VecDeque<(u32, MemoryAction)>,
     end: Option<VmEnd>,
     player: Player,
 }
@@ -117,6 +120,7 @@ impl Peer {
             messages_heard: 0,
             keeps_messages: script.looks_at_messages(),
             messages: VecDeque::new(),
+            memory_events: VecDeque::new(),
             end: None,
             player: Player::new(script),
         }
@@ -171,6 +175,7 @@ impl Peer {
     pub fn run(&mut self, surroundings: &mut Surroundings<'_>) -> Option<Verdict> {
         self.answer_bells(surroundings);
         self.answer_messages(surroundings);
+        self.hear_of_memory(surroundings);
         let verdict = play::play(self, surroundings);
         self.type_ahead(surroundings);
         verdict
@@ -183,6 +188,7 @@ impl Peer {
         surroundings: &mut Surroundings<'_>,
     ) -> Option<Verdict> {
         self.end = Some(end);
+        self.hear_of_memory(surroundings);
         play::play(self, surroundings)
     }
 

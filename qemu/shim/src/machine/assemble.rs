@@ -251,7 +251,7 @@ impl Machine {
         mut taken: Vec<Range<u64>>,
     ) -> Result<(), MachineError> {
         let refuse = || MachineError::Shared { vm: config.name.clone() };
-        for SharedBuffer { label, peer, ipa, size, .. } in config.shared.iter().copied() {
+        for SharedBuffer { label, peer, ipa, size, handle, .. } in config.shared.iter().copied() {
             let end = ipa.checked_add(size).filter(|end| *end <= IPA_END).ok_or_else(refuse)?;
             let overlaps = |other: &Range<u64>| ipa < other.end && other.start < end;
             if ipa % PAGE != 0 || taken.iter().any(overlaps) {
@@ -259,7 +259,7 @@ impl Machine {
             }
             taken.push(ipa..end);
             let offer = Offer::new(peer, label, Transaction::Share, size);
-            let offer = Offer { named_at: Some(ipa), ..offer };
+            let offer = Offer { handle, named_at: Some(ipa), ..offer };
             self.rm.offer_memory(vm, offer).map_err(|_| refuse())?;
         }
         Ok(())

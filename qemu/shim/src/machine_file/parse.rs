@@ -221,6 +221,7 @@ fn parse_line(file: &mut MachineFile, line: &str) -> Result<(), Problem> {
                 peer: fields.number("peer")?,
                 ipa: fields.number("ipa")?,
                 size: fields.number("size")?,
+                handle: fields.number_or("handle")?,
                 source: fields.number_or("source")?,
                 doorbell: fields.number_or("doorbell")?,
             };

@@ -51,9 +51,13 @@ prop_compose! {
 
 prop_compose! {
     fn shared()(
-        label: u32, peer: u16, ipa: u64, size: u64, source: Option<u64>, doorbell: Option<u64>,
+        ids in any::<(u32, u16, Option<u32>)>(),
+        place in any::<(u64, u64)>(),
+        source: Option<u64>,
+        doorbell: Option<u64>,
     ) -> SharedBuffer {
-        SharedBuffer { label, peer, ipa, size, source, doorbell }
+        let ((label, peer, handle), (ipa, size)) = (ids, place);
+        SharedBuffer { label, peer, ipa, size, handle, source, doorbell }
     }
 }
 

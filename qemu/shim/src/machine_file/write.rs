@@ -107,9 +107,13 @@ impl Display for VmConfig {
         for shared in &self.shared {
             write!(f, "shared label={:#x} peer={:#x}", shared.label, shared.peer)?;
             write!(f, " ipa={:#x} size={:#x}", shared.ipa, shared.size)?;
-            for (key, cap) in [("source", shared.source), ("doorbell", shared.doorbell)] {
-                if let Some(cap) = cap {
-                    write!(f, " {key}={cap:#x}")?;
+            for (key, number) in [
+                ("handle", shared.handle.map(u64::from)),
+                ("source", shared.source),
+                ("doorbell", shared.doorbell),
+            ] {
+                if let Some(number) = number {
+                    write!(f, " {key}={number:#x}")?;
                 }
             }
             f.write_str("\n")?;

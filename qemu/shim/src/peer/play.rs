@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 use gunyah_abi::rm::RmError;
 
 use super::script::{Condition, ExitKind, Script, Step, Verb};
-use super::{Peer, Surroundings, Verdict, misbehave};
+use super::{Peer, Surroundings, Verdict, memory, misbehave};
 use crate::uart::Uart;
 use crate::vm::VmEnd;
 
@@ -131,6 +131,7 @@ fn overdue(peer: &Peer, verb: &Verb, began: u64, surroundings: &Surroundings<'_>
         Condition::Messages(_) => format!("{} messages came", peer.messages_heard),
         Condition::Message { .. } => format!("{} of them came", peer.player.done),
         Condition::Exit { .. } => "the guest still runs".to_string(),
+        Condition::Memory(condition) => memory::seen(peer, condition, surroundings),
         Condition::Milliseconds(_) => "time stood still".to_string(),
     };
     Progress::Failed(format!("not within {ms} ms: {seen}"))
@@ -159,6 +160,7 @@ fn attempt(
         }
         Verb::Open(open) => refused(surroundings.rm.owner_open(peer.vm, *open)),
         Verb::NeverOpen => Progress::Done,
+        Verb::Memory(step) => memory::play(peer, step, surroundings),
         Verb::Misbehave(mischief) => misbehave::misbehave(peer, mischief, surroundings),
         Verb::Log(text) => {
             log::info!("peer: {text}");
@@ -201,6 +203,10 @@ fn holds(
             None => false,
             Some(end) if matches(end, *kind, *code) => true,
             Some(end) => return Progress::Failed(format!("the guest ended by {end}")),
+        },
+        Condition::Memory(condition) => match memory::holds(peer, condition, surroundings) {
+            Ok(holds) => holds,
+            Err(reason) => return Progress::Failed(reason),
         },
         Condition::Milliseconds(ms) => surroundings.now >= nanoseconds(began, *ms),
     })

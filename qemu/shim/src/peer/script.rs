@@ -13,6 +13,13 @@
 //! | `open`, `close` | opens or closes the guest's console as its owner |
 //! | `late-open` | as `open`, and the console is not open from the start |
 //! | `never-open` | the console is not open from the start |
+//! | `share LABEL BYTES [OPTION…]` | shares new memory, which holds zeros, with the guest, and tells it so (`MEM_SHARED`) |
+//! | `lend …`, `donate …` | as `share`; the peer cannot reach what the guest has accepted |
+//! | `announce LABEL [LIE…]` | tells the guest of the parcel again, with something else in it |
+//! | `recall LABEL [TAG]` | asks the guest for the parcel (`MEM_RECALL`) |
+//! | `reclaim LABEL` | takes the parcel back; `reclaim LABEL refused`: must not get it, since the guest has it |
+//! | `poke LABEL OFFSET VALUE` | writes a word of four bytes into the parcel |
+//! | `write LABEL OFFSET BYTES` | writes bytes, in hexadecimal |
 //! | `rm MESSAGE FAULT [COUNT]` | has the next messages of that id go wrong |
 //! | `packet BYTES` | sends these bytes, in hexadecimal, as if RM sent them |
 //! | `notify MESSAGE [TEXT]` | has RM send a notification |
@@ -32,7 +39,20 @@
 //! | `messages N` | the guest sent N messages more than such steps have counted |
 //! | `message LABEL TEXT [COUNT]` | the guest sent these, with nothing else between on that queue; another message fails the run |
 //! | `exit KIND [CODE]` | the guest ended: `off`, `reset`, `reset2` (CODE is the type) or `vm-exit` |
+//! | `accepted LABEL`, `released LABEL` | the guest mapped the parcel; unmapped it, or was reset; once more than such steps have seen |
+//! | `told LABEL accepted [TAG]`, `told LABEL released [TAG]` | the guest told so (`MEM_NOTIFY`), likewise |
+//! | `word LABEL OFFSET VALUE`, `bytes LABEL OFFSET BYTES` | the parcel holds that |
 //! | `ms N` | N milliseconds passed |
+//!
+//! | option, lie | meaning |
+//! |---|---|
+//! | `quiet` | does not tell the guest |
+//! | `at=IPA` | RM says that it chose this place, and maps there only if nothing else is there |
+//! | `ranges=N` | in so many ranges of one size |
+//! | `sanitized` | says that RM filled it with zeros |
+//! | `owner=VMID`, `tag=N`, `type=io` | as it says |
+//! | `rights=rwx`, `attribute=A` | what the guest may do; how it must map: `normal`, `cached`, `uncached`, `device` |
+//! | `label=N`, `handle=N`, `size=N`, `vmid=N`, `transaction=T` | lies only: of each range the size; who may use it; `share`, `lend` or `donate` |
 //!
 //! | fault | what goes wrong |
 //! |---|---|
@@ -51,11 +71,15 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use gunyah_abi::rm::PRIMARY_VMID;
+
 use crate::machine_file::words::{self, WordError};
 
 mod fault;
+mod memory;
 
 pub(super) use fault::Mischief;
+pub(super) use memory::{MemoryCondition, MemoryStep};
 
 /// Milliseconds that `expect` waits unless told otherwise.
 const EXPECT_MS: u64 = 10_000;
@@ -88,6 +112,7 @@ pub(super) enum Verb {
     Silent(bool),
     Open(bool),
     NeverOpen,
+    Memory(MemoryStep),
     Misbehave(Mischief),
     Log(String),
     Fail(String),
@@ -102,6 +127,7 @@ pub(super) enum Condition {
     Messages(u64),
     Message { label: u32, text: String, count: u64 },
     Exit { kind: ExitKind, code: Option<u64> },
+    Memory(MemoryCondition),
     Milliseconds(u64),
 }
 
@@ -277,13 +303,21 @@ fn verb(line: &str) -> Result<Verb, Problem> {
         "log" => Verb::Log(words.text("text")?),
         "fail" => Verb::Fail(words.text("text")?),
         "stop" => Verb::Stop,
-        _ => match fault::mischief(&first, &mut words)? {
-            Some(mischief) => Verb::Misbehave(mischief),
+        _ => match further(&first, &mut words)? {
+            Some(verb) => verb,
             None => return Err(Problem::Unknown(first)),
         },
     };
     words.finish()?;
     Ok(verb)
+}
+
+/// The steps that have a file of their own.
+fn further(first: &str, words: &mut Words) -> Result<Option<Verb>, Problem> {
+    if let Some(step) = memory::step(first, words, PRIMARY_VMID)? {
+        return Ok(Some(Verb::Memory(step)));
+    }
+    Ok(fault::mischief(first, words)?.map(Verb::Misbehave))
 }
 
 fn condition(words: &mut Words) -> Result<Condition, Problem> {
@@ -303,12 +337,15 @@ fn condition(words: &mut Words) -> Result<Condition, Problem> {
             code: optional(words)?,
         },
         "ms" => Condition::Milliseconds(words.number("milliseconds")?),
-        _ => return Err(Problem::Unknown(word)),
+        _ => match memory::condition(&word, words)? {
+            Some(condition) => Condition::Memory(condition),
+            None => return Err(Problem::Unknown(word)),
+        },
     })
 }
 
 /// A number, unless the line ends or goes on with `within`.
-fn optional(words: &mut Words) -> Result<Option<u64>, Problem> {
+fn optional<T: TryFrom<u64>>(words: &mut Words) -> Result<Option<T>, Problem> {
     match words.0.as_slice().first() {
         Some(word) if word != "within" => words.number("number").map(Some),
         _ => Ok(None),

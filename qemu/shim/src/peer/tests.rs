@@ -8,6 +8,7 @@ use crate::peer::script::{Script, ScriptError};
 use crate::vm::VmEnd;
 
 mod faults;
+mod memory;
 
 const ALL: u64 = u64::MAX;
 

@@ -129,7 +129,7 @@ fn error(word: String) -> Result<Error, Problem> {
 }
 
 /// Bytes as pairs of hexadecimal digits; blanks and dots between them are for the reader.
-fn hexadecimal(word: String) -> Result<Vec<u8>, Problem> {
+pub(super) fn hexadecimal(word: String) -> Result<Vec<u8>, Problem> {
     let digits: Option<Vec<u8>> = word
         .chars()
         .filter(|character| !character.is_whitespace() && *character != '.')

@@ -13,7 +13,7 @@ use zerocopy::little_endian::U64;
 
 use super::{
     AclEntry, AttrEntry, MemoryAction, MemoryAttribute, MemoryRights, MemoryType, Pages, Parcel,
-    Space, Transaction, place,
+    Space, Transaction,
 };
 use crate::object::Objects;
 use crate::rm::ResourceManager;
@@ -42,6 +42,8 @@ pub struct Offer {
     pub attribute: MemoryAttribute,
     /// The ranges' sizes in bytes.
     pub sizes: Vec<u64>,
+    /// The handle that it is to have; none: the lowest free one.
+    pub handle: Option<u32>,
     /// IPA at which the VM has it before it starts, named by its tree.
     pub named_at: Option<u64>,
     /// IPA at which RM says that it put it, if it may choose: the truth only if nothing else is there.
@@ -86,6 +88,7 @@ impl Offer {
             rights: MemoryRights::READ | MemoryRights::WRITE,
             attribute: MemoryAttribute::Normal,
             sizes: vec![size],
+            handle: None,
             named_at: None,
             said_at: None,
         }
@@ -112,15 +115,16 @@ impl ResourceManager {
     ///
     /// # Errors
     ///
-    /// `ARGUMENT_INVALID` for sizes that are not of whole pages, too many ranges, or an unknown VM; `NOMEM`.
+    /// `ARGUMENT_INVALID` for sizes that are not of whole pages, too many ranges, an unknown VM, or a handle that is taken;
+    /// `NOMEM`.
     pub fn offer_memory(&mut self, vm: VmIndex, offer: Offer) -> Result<u32, RmError> {
         let memory = &mut self.memory;
         let space = memory.spaces.iter().find(|space| space.vm == vm);
         let vmid = space.ok_or(RmError::ArgumentInvalid)?.vmid;
-        let whole = |size: &u64| *size > 0 && size % PAGE_SIZE == 0;
+        let whole = |size: &u64| *size > 0 && size.is_multiple_of(PAGE_SIZE);
         let size = offer.sizes.iter().try_fold(0_u64, |sum, size| sum.checked_add(*size));
-        let size =
-            size.filter(|_| offer.sizes.iter().all(whole)).ok_or(RmError::ArgumentInvalid)?;
+        let size = size.filter(|size| *size > 0 && offer.sizes.iter().all(whole));
+        let size = size.ok_or(RmError::ArgumentInvalid)?;
         if offer.sizes.len() > MAX_LIST_ENTRIES {
             return Err(RmError::ArgumentInvalid);
         }
@@ -132,7 +136,11 @@ impl ResourceManager {
         }
         let pages = Pages::zeroed(size).ok_or(RmError::Nomem)?;
         let free = |handle: &u32| memory.parcels.iter().all(|other| other.handle != Some(*handle));
-        let handle = (0..).find(free).ok_or(RmError::Noresource)?;
+        let handle = match offer.handle {
+            Some(handle) => Some(handle).filter(free),
+            None => (0..).find(free),
+        };
+        let handle = handle.ok_or(RmError::ArgumentInvalid)?;
         memory.parcels.push(Parcel {
             handle: Some(handle),
             vm,
@@ -240,12 +248,13 @@ impl ResourceManager {
         shared.then_some(&parcel.pages)
     }
 
-    /// Where the VM has the newest parcel with this label: the IPA of each range, if it has it.
+    /// Where the VM has the newest parcel with this label: IPA and bytes of each range.
     #[must_use]
-    pub fn parcel_places(&self, vm: VmIndex, label: u32) -> Vec<Range<u64>> {
+    pub fn parcel_places(&self, vm: VmIndex, label: u32) -> Vec<(u64, u64)> {
         let meant = |parcel: &&Parcel| parcel.vm == vm && parcel.offer.label == label;
         let parcel = self.memory.parcels.iter().rev().find(meant);
-        parcel.map(|parcel| parcel.mapped.iter().map(place::range).collect()).unwrap_or_default()
+        let mapped = parcel.map(|parcel| parcel.mapped.as_slice()).unwrap_or_default();
+        mapped.iter().map(|range| (range.ipa.get(), range.size.get())).collect()
     }
 
     /// Takes the oldest event that the peer of the VM has not seen: a parcel's label, and what became of it.

@@ -36,7 +36,7 @@ pub(super) fn are_free(ranges: &[SglEntry], taken: &[Range<u64>]) -> bool {
 /// Whether all ranges are whole pages, and as large as `size` together.
 pub(super) fn are_pages(ranges: &[SglEntry], size: u64) -> bool {
     let aligned = |entry: &SglEntry| {
-        entry.size.get() > 0 && (entry.ipa.get() | entry.size.get()) % PAGE_SIZE == 0
+        entry.size.get() > 0 && (entry.ipa.get() | entry.size.get()).is_multiple_of(PAGE_SIZE)
     };
     let sum = ranges.iter().try_fold(0_u64, |sum, entry| sum.checked_add(entry.size.get()));
     ranges.iter().all(aligned) && sum == Some(size)
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(chosen(&[0x1000, 0x2000], &taken), Some(vec![0x1000, 0x4000]));
         assert_eq!(chosen(&[CHOICE.end - first], &[]), None);
         assert_eq!(chosen(&[u64::MAX], &[]), None);
-        assert_eq!(chosen(&[0x1000], &[0..u64::MAX]), None);
+        assert_eq!(chosen(&[0x1000], &[1..2, 0..u64::MAX]), None);
     }
 
     #[test]
@@ -101,7 +101,7 @@ mod tests {
         let [taken, beside] = [0x1000..0x2000, 0x2000..0x3000];
         let free = |entries: &[(u64, u64)]| {
             let entries: Vec<_> = entries.iter().map(|(a, b)| SglEntry::new(*a, *b)).collect();
-            are_free(&entries, &[taken.clone()])
+            are_free(&entries, core::slice::from_ref(&taken))
         };
         assert!(free(&[(0, 0x1000), (beside.start, 0x1000), (beside.end, 0x1000)]));
         assert!(!free(&[(0, 0x1001)]) && !free(&[(0x1fff, 1)]) && !free(&[(0, 0x4000)]));
