@@ -1,5 +1,7 @@
 //! From a machine that tasks can run on to tasks that run: drivers, services, console.
 
+mod shipped;
+
 use crate::{
     console::session,
     debugger,
@@ -8,7 +10,10 @@ use crate::{
     interrupts::gic,
     last_words,
     names::name,
-    services::{BellService, BellSource, EchoService, keep},
+    services::{
+        BellService, BellSource, Directory, EchoService, Identity, Medium, QueuePair as Wire, keep,
+        serve_channel,
+    },
     start::{Guest, Hypervisor, StartError},
     system::System,
     task::{Executor, RunQueue},
@@ -103,6 +108,7 @@ pub fn make_system(guest: Guest) -> Result<Ready, StartError> {
         enable_edge(pair.rx.interrupt, rx, || service.receiver.on_interrupt())?;
         queues.push(service);
     }
+    let directory = Box::leak(Box::new(Directory::new(platform.bootargs.as_deref())));
     let system = Box::leak(Box::new(System {
         tree: found.tree,
         form: found.form,
@@ -111,6 +117,7 @@ pub fn make_system(guest: Guest) -> Result<Ready, StartError> {
         bells,
         sources,
         queues,
+        directory,
         manager,
         platform: found.platform,
     }));
@@ -161,6 +168,7 @@ pub fn for_ever(ready: Ready) -> ! {
     let Ready { system, manager, hypervisor } = *ready;
     let executor = Executor::new(ThisCpu, &RUN_QUEUE);
     debugger::tell(ready, &executor.spawner());
+    shipped::add(system.directory, &system.platform, hypervisor, executor.spawner());
     if let Some(manager) = manager {
         executor.spawn("rm", async move {
             loop {
@@ -181,7 +189,20 @@ pub fn for_ever(ready: Ready) -> ! {
             log::error!(target: "bell", "{error}");
         });
     }
-    for queue in &system.queues {
+    for (queue, pair) in system.queues.iter().zip(&system.platform.queue_pairs) {
+        let identity = Identity {
+            medium: Medium::Queue,
+            label: queue.label,
+            peer: pair.peer_vmid,
+            name: name("msgq", queue.label).into(),
+        };
+        if system.directory.claims(&identity) {
+            executor.spawn(name("services", queue.label), async move {
+                let transport = Wire { sender: &queue.sender, receiver: &queue.receiver };
+                serve_channel(system.directory, identity, &transport, &KernelTimer).await;
+            });
+            continue;
+        }
         let name = name("echo", queue.label);
         executor.spawn(name, async move {
             let done = || queue.receiver.statistics().messages;

@@ -15,6 +15,7 @@ pub mod echo;
 mod keep;
 mod reply;
 mod service;
+mod session;
 pub mod shipped;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -27,4 +28,5 @@ pub use echo::EchoService;
 pub use keep::keep;
 pub use reply::{List, Reply};
 pub use service::{Answer, Binding, Done, Refusal, Service};
+pub use session::serve_channel;
 pub use transport::{Limits, QueuePair, Transport, TransportError};

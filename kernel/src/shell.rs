@@ -10,6 +10,7 @@ pub mod line;
 mod manager;
 mod objects;
 mod page;
+mod services;
 mod show;
 
 use crate::{

@@ -195,6 +195,7 @@ pub fn map_memory(mut found: Found) -> Result<Found, StartError> {
     let mut devices = alloc::vec![range(&platform.gic.distributor)];
     devices.extend(platform.gic.redistributors.iter().map(range));
     devices.extend(platform.uarts.iter().map(|uart| range(&uart.registers)));
+    devices.extend(platform.clock.iter().map(range));
     let plan = memory::plan(&Inputs {
         ram: range(&ram),
         reserved: &reserved,

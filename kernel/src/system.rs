@@ -6,7 +6,7 @@ use crate::{
     interrupts::Usage,
     log::LogRing,
     memory::{Region, heap::HeapUsage},
-    services::{BellService, BellSource, EchoService},
+    services::{BellService, BellSource, Directory, EchoService},
     task::TaskInfo,
 };
 use alloc::vec::Vec;
@@ -31,6 +31,8 @@ pub struct System<H: 'static, C: 'static> {
     pub sources: Vec<&'static BellSource<H>>,
     /// Message queue pairs, with their services.
     pub queues: Vec<&'static EchoService<H>>,
+    /// The services for other VMs.
+    pub directory: &'static Directory,
     /// The client of the Resource Manager, if the tree names one.
     pub manager: Option<&'static ResourceManager<H, C>>,
 }

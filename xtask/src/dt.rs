@@ -59,6 +59,9 @@ fn describe(found: &HandedOver) -> String {
             [uart.path.clone(), kind.into(), range(&uart.registers), by, shift, stdout.into()],
         );
     }
+    if let Some(clock) = &platform.clock {
+        page.line("clock", ["pl031".into(), range(clock)]);
+    }
     if let Some(bootargs) = &platform.bootargs {
         page.line("bootargs", [format!("{bootargs:?}")]);
     }

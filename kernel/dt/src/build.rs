@@ -46,6 +46,7 @@ pub(super) fn platform(collected: &Collected<'_>) -> Result<Platform> {
         queues: queues.single,
         shared_buffers: gunyah::shared_buffers(collected, &reserved)?,
         uarts: machine::uarts(collected, stdout_path, &memory, &mut interrupts)?,
+        clock: machine::clock(collected, &memory)?,
         bootargs: optional(chosen, |chosen| chosen.string(Name::Bootargs))?,
         stdout_path: stdout_path.map(Into::into),
         initrd: optional(chosen, machine::initrd)?,

@@ -153,6 +153,8 @@ pub(super) enum Kind {
     Ns16550a,
     /// Arm's PL011.
     Pl011,
+    /// Arm's PL031.
+    Pl031,
 }
 
 /// Returns what a node with this compatible string describes.
@@ -163,6 +165,7 @@ pub(super) fn kind_of(text: &[u8]) -> Option<Kind> {
         ("arm,psci-1.0", Kind::Psci),
         ("arm,psci-0.2", Kind::Psci),
         ("arm,pl011", Kind::Pl011),
+        ("arm,pl031", Kind::Pl031),
         ("ns16550a", Kind::Ns16550a),
         (compatible::MESSAGE_QUEUE, Kind::MessageQueue),
         (compatible::DOORBELL, Kind::Doorbell),

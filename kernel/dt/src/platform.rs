@@ -208,6 +208,8 @@ pub struct Platform {
     pub shared_buffers: Vec<SharedBuffer>,
     /// The UARTs that are not disabled.
     pub uarts: Vec<Uart>,
+    /// The registers of a real-time clock, a PL031.
+    pub clock: Option<AddressRange>,
     /// The command line.
     pub bootargs: Option<String>,
     /// Where the console should go, as the tree writes it.

@@ -307,5 +307,5 @@ fn has_path(kind: Kind) -> bool {
 
 /// Tells whether `reg` of such a node is an address on the bus it is on.
 fn is_mapped(kind: Kind) -> bool {
-    matches!(kind, Kind::Gic | Kind::Ns16550a | Kind::Pl011)
+    matches!(kind, Kind::Gic | Kind::Ns16550a | Kind::Pl011 | Kind::Pl031)
 }

@@ -6,6 +6,8 @@ mod base;
 mod broken;
 #[path = "dt/captured.rs"]
 mod captured;
+#[path = "dt/clock.rs"]
+mod clock;
 #[path = "dt/compiled.rs"]
 mod compiled;
 #[path = "dt/details.rs"]

@@ -10,4 +10,4 @@ pub use echo::Echo;
 pub use entropy::{Entropy, RandomSource};
 pub use log::LogReader;
 pub use stats::{Activity, Stats};
-pub use time::{Time, WallClock};
+pub use time::{Pl031, Time, WallClock};

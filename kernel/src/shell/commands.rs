@@ -1,6 +1,6 @@
 //! The commands: their names, their words, and what they do.
 
-use super::{End, manager, objects, page::Page, show};
+use super::{End, manager, objects, page::Page, services, show};
 use crate::{
     crash::provocation::Provocation,
     dt,
@@ -24,7 +24,7 @@ struct Command {
     what: &'static str,
 }
 
-const COMMANDS: [Command; 26] = [
+const COMMANDS: [Command; 27] = [
     Command { usage: "help", what: "this list" },
     Command { usage: "vm", what: "who this VM is and what it was given" },
     Command { usage: "hyp", what: "which hypervisor, and what it offers" },
@@ -41,6 +41,7 @@ const COMMANDS: [Command; 26] = [
     Command { usage: "msgq list", what: "message queues, with counts" },
     Command { usage: "msgq send <label> <text>", what: "send a message" },
     Command { usage: "msgq stats", what: "interrupts, waits and errors of each queue" },
+    Command { usage: "services", what: "services for other VMs, and the channels that offer them" },
     Command {
         usage: "rm vm [vmid]",
         what: "what the Resource Manager knows of this VM, or another",
@@ -107,6 +108,7 @@ where
             Some("stats") => objects::queue_statistics(page, system),
             _ => page.line(format_args!("msgq: say 'msgq list', 'msgq send' or 'msgq stats'")),
         },
+        "services" => services::list(page, system.directory),
         "rm" => match system.manager {
             Some(manager) => manager::execute(page, manager, words).await,
             None => page.line(format_args!("rm: the device tree names no Resource Manager")),

@@ -75,6 +75,9 @@ pub fn vm<H, C>(page: &mut Page, system: &System<H, C>) {
         let start = uart.registers.start;
         page.line(format_args!("  UART        {:?} at {start:#x}", uart.kind));
     }
+    if let Some(clock) = &platform.clock {
+        page.line(format_args!("  clock       PL031 at {:#x}", clock.start));
+    }
 }
 
 /// `hyp`.

@@ -3,6 +3,7 @@
 pub(crate) mod rig;
 
 use super::{End, commands::Next, run};
+use crate::services::{Identity, Medium, shipped};
 use crate::shell::Audience;
 use gunyah::fake::{Fault, Reaction, Tasks};
 use gunyah::hypercalls::Hypercalls;
@@ -355,4 +356,23 @@ fn the_shell_prompts_echoes_and_ends() {
     assert!(place("booted") < place("billy> "));
     assert!(place("uptime") < place("up 1:02:03.004"));
     assert!(place("up 1:02:03.004") < place("unknown command 'kettle'"));
+}
+
+#[test]
+fn services_and_their_channels_are_listed() {
+    let mut rig = Rig::new();
+    assert!(rig.system.directory.add(&shipped::Echo));
+    let identity =
+        Identity { medium: Medium::Queue, label: Some(7), peer: Some(3), name: "msgq 7".into() };
+    rig.system.directory.open(identity);
+    let output = rig.output("services");
+    let lines: Vec<_> = output.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "  name         number  requests  errors outstanding  bound to",
+            "  echo              1         0       0           0  everywhere",
+            "  on msgq 7 (VM 3): requests 0, errors 0, outstanding 0"
+        ]
+    );
 }

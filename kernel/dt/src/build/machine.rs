@@ -19,6 +19,8 @@ const MAX_TOTAL_RANGES: usize = 256;
 const ADDRESS_LIMIT: u64 = 1 << 48;
 /// Bytes of one redistributor without virtual LPIs.
 const REDISTRIBUTOR_BYTES: u64 = 0x2_0000;
+/// Bytes of the registers of a PL031, its identification left out.
+const CLOCK_BYTES: u64 = 0x20;
 
 /// Returns all RAM, checked and sorted.
 pub(crate) fn memory(collected: &Collected<'_>) -> Result<Vec<AddressRange>> {
@@ -252,13 +254,7 @@ pub(super) fn uarts(
             Kind::Pl011 => (UartKind::Pl011, 4),
             _ => continue,
         };
-        let first = node.ranges()?.into_iter().next();
-        let first = first.ok_or_else(|| node.fail(Name::Reg, Problem::Missing))?;
-        if first.size == 0 {
-            return Err(node.fail(Name::Reg, Problem::Empty(first.start)));
-        }
-        let Some(registers) = node.translate(first)? else { continue };
-        check_beside_memory(&node, &registers, memory)?;
+        let Some(registers) = registers(&node, memory)? else { continue };
         let path = node.take_path();
         let uart = Uart {
             is_stdout: stdout == Some(path.as_bytes()),
@@ -272,6 +268,36 @@ pub(super) fn uarts(
         sorted::insert(&mut uarts, uart, |uart| uart.registers);
     }
     Ok(uarts)
+}
+
+/// Returns where the first registers of a device are, unless no CPU can reach them.
+fn registers(node: &Node<'_, '_>, memory: &[AddressRange]) -> Result<Option<AddressRange>> {
+    let first = node.ranges()?.into_iter().next();
+    let first = first.ok_or_else(|| node.fail(Name::Reg, Problem::Missing))?;
+    if first.size == 0 {
+        return Err(node.fail(Name::Reg, Problem::Empty(first.start)));
+    }
+    let Some(registers) = node.translate(first)? else { return Ok(None) };
+    check_beside_memory(node, &registers, memory)?;
+    Ok(Some(registers))
+}
+
+/// Returns the registers of the real-time clock: of several, the one with the lowest address.
+pub(super) fn clock(
+    collected: &Collected<'_>,
+    memory: &[AddressRange],
+) -> Result<Option<AddressRange>> {
+    let mut clock = None;
+    for node in collected.of(Kind::Pl031) {
+        let Some(found) = registers(&node, memory)? else { continue };
+        // Data, match, load and control register, and what comes behind.
+        if found.size < CLOCK_BYTES {
+            let expected = "32 bytes of registers or more";
+            return Err(node.fail(Name::Reg, Problem::Value { value: found.size, expected }));
+        }
+        clock = Some(clock.map_or(found, |other: AddressRange| other.min(found)));
+    }
+    Ok(clock)
 }
 
 fn one_of(

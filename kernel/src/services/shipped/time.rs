@@ -1,5 +1,9 @@
 //! The time service: uptime, and wall-clock time where the machine has a clock.
 
+mod pl031;
+
+pub use pl031::Pl031;
+
 use crate::services::{Answer, Reply, Service};
 use billy_protocol::service::{
     self,

@@ -6,7 +6,7 @@ use crate::{
     interrupts::Usage,
     log::LogRing,
     memory::{Kind, Region, heap::HeapUsage},
-    services::{BellService, BellSource, EchoService},
+    services::{BellService, BellSource, Directory, EchoService},
     shell::{
         commands::{self, Next},
         page::Page,
@@ -176,6 +176,7 @@ impl Rig {
             bells: vec![bell],
             sources: vec![source],
             queues: vec![queue],
+            directory: leak(Directory::new(None)),
             manager: Some(client),
         };
         let machine = Still { log: leak(LogRing::new()) };
