@@ -29,6 +29,9 @@ impl Input {
             return Err(self.link.fail(Field::Head, head));
         }
         self.link.other = head;
+        if unread == 0 && self.link.peer_left() {
+            return Err(RingError::PeerGone);
+        }
         Ok(Some(unread))
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Link {
     /// The peer's session as we have written it.
     seen: u16,
     connected: bool,
+    /// The peer has detached, and what it left behind is not dealt with yet.
+    leaving: bool,
     /// Our index: head of a producer, tail of a consumer.
     pub index: u32,
     /// The peer's index, as last found valid.
@@ -82,6 +84,7 @@ impl Link {
             session,
             seen: 0,
             connected: false,
+            leaving: false,
             index: 0,
             other: 0,
             asleep: false,
@@ -164,9 +167,14 @@ impl Link {
     #[cold]
     fn handshake(&mut self, view: &View<'_>, peer: Position) -> Result<Option<u32>, RingError> {
         let was_connected = core::mem::take(&mut self.connected);
+        self.leaving = false;
         if peer.session == self.seen && self.seen != 0 {
             return match was_connected {
-                true if peer.seen == 0 => Err(RingError::PeerGone),
+                true if peer.seen == 0 => {
+                    self.connected = true;
+                    self.leaving = true;
+                    Ok(Some(peer.index))
+                }
                 true => Err(self.fail(Field::Seen, peer.seen.into())),
                 false => self.connect(view, peer),
             };
@@ -194,6 +202,14 @@ impl Link {
         self.check_header(view)?;
         self.connected = true;
         Ok(Some(peer.index))
+    }
+
+    /// Whether the peer was found to have detached; it is gone then.
+    #[inline]
+    pub fn peer_left(&mut self) -> bool {
+        let left = core::mem::take(&mut self.leaving);
+        self.connected &= !left;
+        left
     }
 
     fn check_header(&mut self, view: &View<'_>) -> Result<(), RingError> {

@@ -31,6 +31,9 @@ impl Output {
             return Err(self.link.fail(Field::Tail, tail));
         }
         self.link.other = tail;
+        if self.link.peer_left() {
+            return Err(RingError::PeerGone);
+        }
         // Words are stored whole, so one that is read in part is not free.
         let used = head.wrapping_sub(tail & !7);
         Ok(Some(self.link.capacity.saturating_sub(used)))
@@ -89,6 +92,17 @@ impl Output {
         (self.link.capacity - RECORD_HEADER) as usize
     }
 
+    /// Announces a sleep until `length` more bytes, or a message of that length, may have room.
+    pub fn sleep_for(&mut self, words: &[AtomicU64], length: usize) -> Result<bool, RingError> {
+        self.link.view(words)?;
+        let wanted = match self.link.mode {
+            Mode::Messages => self.record_size(length)?,
+            // More than half would only make the two sides take turns.
+            Mode::Bytes => length.clamp(1, self.link.capacity as usize / 2) as u32,
+        };
+        self.sleep(words, wanted)
+    }
+
     /// Announces a sleep until `wanted` bytes are free; `false` when they are.
     pub fn sleep(&mut self, words: &[AtomicU64], wanted: u32) -> Result<bool, RingError> {
         let view = self.link.view(words)?;
@@ -109,6 +123,16 @@ impl Output {
     pub fn free(&mut self, words: &[AtomicU64]) -> Result<Option<u32>, RingError> {
         let view = self.link.view(words)?;
         self.room(&view)
+    }
+
+    /// Whether everything was read, be it by a peer that has left since.
+    pub fn is_drained(&mut self, words: &[AtomicU64]) -> Result<bool, RingError> {
+        let all_read = |link: &Link| link.other == link.index;
+        match self.free(words) {
+            Err(RingError::PeerGone) if all_read(&self.link) => Ok(true),
+            Err(error) => Err(error),
+            Ok(room) => Ok(room.is_some() && all_read(&self.link)),
+        }
     }
 
     fn expect(&self, mode: Mode) -> Result<(), RingError> {

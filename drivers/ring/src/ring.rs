@@ -7,6 +7,9 @@ use crate::link::{Lines, Link, fresh_session};
 use crate::memory::Memory;
 use crate::output::Output;
 
+#[cfg(test)]
+mod tests;
+
 /// The doorbell of the other side.
 pub trait Bell {
     /// Rings it. Called only when the other side sleeps, attaches or detaches; failures are the implementor's to report.
@@ -125,10 +128,9 @@ impl<M: Memory, B: Bell> Producer<M, B> {
     ///
     /// # Errors
     ///
-    /// As [`Self::write`].
+    /// As [`Self::write`]; [`RingError::PeerGone`] only where the other side has left something unread.
     pub fn is_drained(&mut self) -> Result<bool, RingError> {
-        let connected = self.room()?.is_some();
-        Ok(connected && self.output.link.other == self.output.link.index)
+        self.with(|output, memory| output.is_drained(memory.words()))
     }
 
     /// Asks the other side to ring when `length` more bytes, or a message of that length, may have room. `false` when
@@ -138,12 +140,7 @@ impl<M: Memory, B: Bell> Producer<M, B> {
     ///
     /// As [`Self::write`] and [`Self::try_send`].
     pub fn sleep(&mut self, length: usize) -> Result<bool, RingError> {
-        let wanted = match self.output.link.mode {
-            Mode::Messages => self.output.record_size(length)?,
-            // More than half would only make the two sides take turns.
-            Mode::Bytes => length.clamp(1, self.capacity() / 2) as u32,
-        };
-        self.sleep_until(wanted)
+        self.with(|output, memory| output.sleep_for(memory.words(), length))
     }
 
     /// Asks the other side to ring when `room` bytes are free.
@@ -207,7 +204,7 @@ impl<M: Memory, B: Bell> Consumer<M, B> {
     /// # Errors
     ///
     /// [`RingError::Corrupt`], after which this half is closed; [`RingError::PeerReset`] and [`RingError::PeerGone`] once
-    /// for each time; [`RingError::WrongMode`].
+    /// for each time, the latter when everything is read; [`RingError::WrongMode`].
     #[inline]
     pub fn read(&mut self, target: &mut [u8]) -> Result<usize, RingError> {
         self.with(|input, memory| input.read(memory.words(), target))

@@ -202,6 +202,27 @@ fn who_detaches_is_gone_and_may_return() {
 }
 
 #[test]
+fn what_was_sent_before_detaching_arrives() {
+    let (page, bells) = (Page::new(), [Count::default(), Count::default()]);
+    let mut first = attach(&page, Side::First, Modes::MESSAGES, &bells[0]);
+    let mut second = attach(&page, Side::Second, Modes::MESSAGES, &bells[1]);
+    connect(&mut first, &mut second);
+    assert_eq!(second.0.try_send(b"last"), Ok(true));
+    assert_eq!(second.0.try_send(b"words"), Ok(true));
+    assert_eq!(first.0.try_send(b"heard"), Ok(true));
+    assert_eq!(second.1.skip(), Ok(Some(5)));
+    drop(second);
+    assert_eq!(first.0.is_drained(), Ok(true));
+    assert_eq!(first.0.is_drained(), Ok(false));
+    assert_eq!(first.1.skip(), Ok(Some(4)));
+    assert_eq!(first.1.sleep(), Ok(false));
+    assert_eq!(first.1.skip(), Ok(Some(5)));
+    assert_eq!(first.1.sleep(), Err(RingError::PeerGone));
+    assert_eq!(first.1.skip(), Ok(None));
+    assert_eq!(first.1.sleep(), Ok(true));
+}
+
+#[test]
 fn sides_that_differ_are_told_in_what() {
     let cases = [
         (0x04, 0x0002_0002, Field::Version, 2),
