@@ -25,14 +25,6 @@ pub static TIMERS: Timers<VirtualTimer> = Timers::new(VirtualTimer);
 pub struct ThisCpu;
 
 impl Cpu for ThisCpu {
-    fn mask_interrupts(&self) {
-        critical::mask();
-    }
-
-    fn unmask_interrupts(&self) {
-        critical::unmask();
-    }
-
     /// Handles what ended the wait right here, which saves the way through the vector: it would
     /// save and restore every register, and here none is in use.
     fn wait_for_interrupt(&self) {

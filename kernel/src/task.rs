@@ -4,10 +4,10 @@
 //! that something happen, mostly an interrupt handler, wakes the task, which puts its slot number
 //! on the run queue. Waking allocates nothing and queues a task at most once.
 //!
-//! With nothing to run the executor masks interrupts, looks at the run queue once more, and only
-//! then executes WFI, still masked. An interrupt that comes in between stays pending, and a
-//! pending interrupt ends WFI whether masked or not. So a handler either has run before that last
-//! look or runs after WFI: no wake-up can fall between the two. The tests of this module run the
+//! The executor looks at the run queue with interrupts masked, and if no task is ready it executes
+//! WFI, still masked. An interrupt that comes in between stays pending, and a pending interrupt
+//! ends WFI whether masked or not. So a handler either has run before that look or runs after WFI:
+//! no wake-up can fall between the two. The tests of this module run the
 //! executor with an interrupt injected at every possible point and check just that.
 //!
 //! Futures stay with the [`Executor`], which belongs to one CPU and need not be `Send`. Only the
@@ -37,15 +37,9 @@ pub use yielding::{YieldNow, yield_now};
 
 /// What the executor needs of the CPU in order to sleep.
 ///
-/// On AArch64: `DAIFSet`, `DAIFClr` and `WFI`.
+/// On AArch64: WFI.
 pub trait Cpu {
-    /// Keeps interrupts pending from here on.
-    fn mask_interrupts(&self);
-
-    /// Lets interrupts in; pending ones are taken before this returns.
-    fn unmask_interrupts(&self);
-
-    /// Stops until an interrupt is pending, masked or not. May handle it, too; what is left is
-    /// handled when interrupts are let in.
+    /// Stops until an interrupt is pending, and may handle it; what is left is handled when
+    /// interrupts are let in. Called with interrupts masked.
     fn wait_for_interrupt(&self);
 }

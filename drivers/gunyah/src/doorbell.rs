@@ -1,10 +1,10 @@
 //! Doorbells: the receiving end in its two interrupt modes, and the source.
 
 use crate::hypercalls::{Hypercalls, again};
+use crate::waiter::Waiter;
 use core::future::poll_fn;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use core::task::{Context, Poll};
-use embassy_sync::waitqueue::AtomicWaker;
 use gunyah_abi::doorbell::ALL_FLAGS;
 use gunyah_abi::{CapabilityId, Error as HypercallError, Hypercall};
 use thiserror::Error;
@@ -79,7 +79,7 @@ pub struct Doorbell<H> {
     state: AtomicU8,
     /// Level: flags the handler received.
     flags: AtomicU64,
-    waker: AtomicWaker,
+    waiter: Waiter,
     counters: Counters,
 }
 
@@ -92,12 +92,13 @@ impl<H: Hypercalls> Doorbell<H> {
             trigger,
             state: AtomicU8::new(AGAIN),
             flags: AtomicU64::new(0),
-            waker: AtomicWaker::new(),
+            waiter: Waiter::new(),
             counters: Counters::default(),
         }
     }
 
     /// The vIRQ's handler, to be called before the end of interrupt.
+    #[inline]
     pub fn on_interrupt(&self) {
         self.counters.interrupts.fetch_add(1, Ordering::Relaxed);
         match self.trigger {
@@ -115,14 +116,14 @@ impl<H: Hypercalls> Doorbell<H> {
                 Err(_) => self.state.store(RUNG, Ordering::Release),
             },
         }
-        self.waker.wake();
+        self.waiter.wake();
     }
 
     /// Has the waiting task ask the hypervisor once, though no vIRQ came: one may have been lost. Not for polling.
     pub fn look(&self) {
         let (new, old) = (Ordering::AcqRel, Ordering::Relaxed);
         if self.state.compare_exchange(QUIET, LOOK, new, old).is_ok() {
-            self.waker.wake();
+            self.waiter.wake();
         }
     }
 
@@ -143,7 +144,7 @@ impl<H: Hypercalls> Doorbell<H> {
                 Ok(None) if registered => return Poll::Pending,
                 Ok(None) => {
                     // A vIRQ that came before the waker was there is seen by one more look.
-                    self.waker.register(cx.waker());
+                    self.waiter.register(cx.waker());
                     registered = true;
                 }
                 Ok(Some(flags)) => return Poll::Ready(Ok(flags)),

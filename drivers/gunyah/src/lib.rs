@@ -30,6 +30,7 @@
 
 extern crate alloc;
 
+mod counter;
 pub mod doorbell;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
@@ -37,3 +38,4 @@ pub mod hypercalls;
 pub mod queue;
 pub mod rm;
 mod turn;
+mod waiter;

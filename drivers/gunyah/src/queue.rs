@@ -3,23 +3,23 @@
 //! Each side waits for its vIRQ, whose handler calls `on_interrupt`: that sets a flag and wakes a task, nothing more. The
 //! vIRQs must be configured as edges. The rules that keep every message:
 //!
-//! * The receiver clears its flag *before* it asks the hypervisor, and sets it again when told that messages remain; so an
-//!   edge that comes during the call is not lost. The flag starts set, which drains what came before the vIRQ was enabled.
-//! * The sender marks the queue full *before* it asks the hypervisor, and takes that back when told that room remains. A
-//!   message that did not fit stays with the caller and is sent again after the vIRQ.
+//! * Each end clears its flag *before* it asks the hypervisor, and sets it again when told that messages, or room, remain; so
+//!   an edge that comes during the call is not lost. The flag starts set: the receiver drains what came before the vIRQ was
+//!   enabled.
+//! * A message that did not fit stays with the caller and is sent again after the vIRQ.
 //! * Running hypervisors answer a receive into a buffer that is too small with success and size 0, for ever. The receiver
 //!   never offers such a buffer, and takes the answer for a broken queue: one error, then no more calls.
 //!
 //! Outside tasks the `_blocking` methods call a closure that waits. It must let the vIRQ's handler run or, where there is
 //! none yet, just return after some interrupt: the queue is then asked once more.
 
+mod end;
 mod receiver;
 mod sender;
 
 pub use receiver::MessageReceiver;
 pub use sender::MessageSender;
 
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use gunyah_abi::message_queue::{MAX_DEPTH, MAX_MESSAGE_SIZE};
 use gunyah_abi::{CapabilityId, Error as HypercallError, Hypercall};
 use thiserror::Error;
@@ -120,6 +120,14 @@ pub enum QueueError {
     },
 }
 
+impl QueueError {
+    /// Whether it goes away by waiting for the vIRQ.
+    #[inline(always)]
+    const fn is_wait(&self) -> bool {
+        matches!(self, Self::Full { .. } | Self::Empty { .. })
+    }
+}
+
 /// What happened on one side of a queue since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueStatistics {
@@ -133,35 +141,6 @@ pub struct QueueStatistics {
     pub waits: u64,
     /// Hypercalls that failed otherwise, broken answers included.
     pub errors: u64,
-    /// Looks without a vIRQ that found messages: vIRQs that were lost.
+    /// Looks without a vIRQ that found messages, or room: vIRQs that were lost.
     pub found: u64,
-}
-
-#[derive(Debug, Default)]
-struct Counters {
-    messages: AtomicU64,
-    bytes: AtomicU64,
-    interrupts: AtomicU64,
-    waits: AtomicU64,
-    errors: AtomicU64,
-    found: AtomicU64,
-}
-
-impl Counters {
-    #[inline]
-    fn message(&self, size: usize) {
-        self.messages.fetch_add(1, Relaxed);
-        self.bytes.fetch_add(size as u64, Relaxed);
-    }
-
-    fn snapshot(&self) -> QueueStatistics {
-        QueueStatistics {
-            messages: self.messages.load(Relaxed),
-            bytes: self.bytes.load(Relaxed),
-            interrupts: self.interrupts.load(Relaxed),
-            waits: self.waits.load(Relaxed),
-            errors: self.errors.load(Relaxed),
-            found: self.found.load(Relaxed),
-        }
-    }
 }

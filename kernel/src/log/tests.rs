@@ -194,8 +194,6 @@ fn time_needs_no_fixed_width() {
 struct NoCpu;
 
 impl Cpu for NoCpu {
-    fn mask_interrupts(&self) {}
-    fn unmask_interrupts(&self) {}
     fn wait_for_interrupt(&self) {}
 }
 

@@ -1,6 +1,6 @@
 //! The loop that polls ready tasks and sleeps when there are none.
 
-use super::{Cpu, TaskInfo, queue::RunQueue, slots::Slots};
+use super::{Cpu, TaskInfo, queue::RunQueue, section, slots::Slots};
 use alloc::{boxed::Box, rc::Rc};
 use core::{cell::RefCell, fmt};
 
@@ -36,24 +36,32 @@ impl<C: Cpu> Executor<C> {
     /// Polls the task that has been ready for longest, or sleeps until an interrupt if none is.
     #[inline]
     pub fn step(&self) {
-        if !self.poll_next() {
-            self.idle();
-        }
+        self.poll_or(|| self.cpu.wait_for_interrupt());
     }
 
     /// Polls the task that has been ready for longest. False if none is ready.
-    #[inline]
+    #[cfg(test)]
     pub fn poll_next(&self) -> bool {
+        self.poll_or(|| {})
+    }
+
+    /// Polls the task that has been ready for longest. If none is, calls `idle` before interrupts
+    /// are let in, and returns false.
+    #[inline(always)]
+    fn poll_or(&self, idle: impl FnOnce()) -> bool {
         let Spawner { slots, queue } = &self.spawner;
-        let tasks = slots.borrow();
-        let mut task = None;
-        let popped = queue.pop(|slot| {
-            task = tasks.get(slot);
-            task.map(|task| &*task.header)
+        let popped = section::with(|token| {
+            let Some(slot) = queue.pop(token) else {
+                idle();
+                return None;
+            };
+            let task = slots.borrow().get(slot).cloned();
+            if let Some(task) = &task {
+                task.header.set_queued(false, token);
+            }
+            Some((slot, task))
         });
-        let Some(slot) = popped else { return false };
-        let task = task.cloned();
-        drop(tasks);
+        let Some((slot, task)) = popped else { return false };
         let Some(task) = task else {
             slots.borrow_mut().free(slot);
             return true;
@@ -67,15 +75,6 @@ impl<C: Cpu> Executor<C> {
             drop(ended);
         }
         true
-    }
-
-    /// Sleeps until an interrupt, unless a task is ready.
-    fn idle(&self) {
-        self.cpu.mask_interrupts();
-        if self.spawner.queue.is_empty() {
-            self.cpu.wait_for_interrupt();
-        }
-        self.cpu.unmask_interrupts();
     }
 }
 

@@ -45,9 +45,7 @@ pub(super) struct Machine {
     queue: &'static RunQueue,
     timers: &'static Timers<FakeCounter>,
     devices: RefCell<Vec<Rc<Device>>>,
-    masked: Cell<bool>,
     uninterrupted: Cell<usize>,
-    pending: Cell<Option<usize>>,
     finished: Cell<bool>,
     failure: RefCell<Option<String>>,
     choices: RefCell<Choices>,
@@ -77,7 +75,7 @@ impl Machine {
     }
 
     fn interrupt_point(&self) {
-        while !self.masked.get() && self.uninterrupted.get() == 0 {
+        while self.uninterrupted.get() == 0 {
             let candidates = self.candidates();
             match self.choose(candidates.len() + 1) {
                 0 => return,
@@ -121,19 +119,6 @@ impl Machine {
 }
 
 impl Cpu for Rc<Machine> {
-    fn mask_interrupts(&self) {
-        self.interrupt_point();
-        self.masked.set(true);
-    }
-
-    fn unmask_interrupts(&self) {
-        self.masked.set(false);
-        if let Some(number) = self.pending.take() {
-            self.interrupt(number);
-        }
-        self.interrupt_point();
-    }
-
     fn wait_for_interrupt(&self) {
         self.interrupt_point();
         let ready = self.queue.ready();
@@ -146,12 +131,7 @@ impl Cpu for Rc<Machine> {
             self.finished.set(true);
             return;
         }
-        let number = candidates[self.choose(candidates.len())];
-        if self.masked.get() {
-            self.pending.set(Some(number));
-        } else {
-            self.interrupt(number);
-        }
+        self.interrupt(candidates[self.choose(candidates.len())]);
     }
 }
 
@@ -210,9 +190,7 @@ pub(super) fn explore(
             queue,
             timers,
             devices: RefCell::default(),
-            masked: Cell::new(false),
             uninterrupted: Cell::new(0),
-            pending: Cell::new(None),
             finished: Cell::new(false),
             failure: RefCell::default(),
             choices: RefCell::new(choices),

@@ -2,11 +2,13 @@
 
 use super::{header::Header, section};
 use crate::trace::BILLY_TRACE;
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
 use core::{
-    cell::RefCell,
-    fmt, ptr,
-    sync::atomic::{AtomicPtr, Ordering},
+    cell::Cell,
+    fmt,
+    iter::repeat_with,
+    ptr,
+    sync::atomic::{AtomicPtr, AtomicU32, Ordering},
 };
 use critical_section::{CriticalSection, Mutex};
 
@@ -15,17 +17,14 @@ use critical_section::{CriticalSection, Mutex};
 ///
 /// One per executor, in a `static`, where wakers, the crash report and a debugger find it.
 pub struct RunQueue {
-    ready: Mutex<RefCell<Ring>>,
+    ready: Mutex<Ring>,
     current: AtomicPtr<&'static str>,
 }
 
 impl RunQueue {
     /// Makes an empty queue.
     pub const fn new() -> Self {
-        Self {
-            ready: Mutex::new(RefCell::new(Ring::new())),
-            current: AtomicPtr::new(ptr::null_mut()),
-        }
+        Self { ready: Mutex::new(Ring::new()), current: AtomicPtr::new(ptr::null_mut()) }
     }
 
     /// Names the task being polled, if any. Takes no lock, so that a crash report may ask.
@@ -36,13 +35,14 @@ impl RunQueue {
     }
 
     /// Whether no task is ready to run.
-    pub fn is_empty(&self) -> bool {
-        section::with(|token| self.ready.borrow_ref(token).is_empty())
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        section::with(|token| self.ready.borrow(token).is_empty())
     }
 
     /// A number that changes whenever a task is about to be polled.
     pub fn polls(&self) -> u64 {
-        section::with(|token| self.ready.borrow_ref(token).first as u64)
+        section::with(|token| self.ready.borrow(token).first.get() as u64)
     }
 
     #[inline]
@@ -70,21 +70,15 @@ impl RunQueue {
     #[inline(always)]
     fn make_ready(&self, header: &Header, token: CriticalSection<'_>) {
         if !header.set_queued(true, token) {
-            self.ready.borrow_ref_mut(token).push_back(header.slot);
+            self.ready.borrow(token).push_back(header.slot);
         }
     }
 
-    /// Takes the slot that has been ready for longest off the queue. `header_of` finds its task,
-    /// which from here on is queued again when woken.
+    /// Takes the slot that has been ready for longest off the queue. The caller notes that its task
+    /// is not queued any more.
     #[inline(always)]
-    pub(super) fn pop<'h>(&self, header_of: impl FnOnce(u32) -> Option<&'h Header>) -> Option<u32> {
-        section::with(|token| {
-            let slot = self.ready.borrow_ref_mut(token).pop_front()?;
-            if let Some(header) = header_of(slot) {
-                header.set_queued(false, token);
-            }
-            Some(slot)
-        })
+    pub(super) fn pop(&self, token: CriticalSection<'_>) -> Option<u32> {
+        self.ready.borrow(token).pop_front()
     }
 
     /// Has the task never queued again. Returns whether it still is now.
@@ -94,76 +88,85 @@ impl RunQueue {
 
     /// Makes room for `slots` slots, each queued once.
     pub(super) fn reserve(&self, slots: usize) {
-        section::with(|token| {
-            self.ready.borrow_ref_mut(token).reserve(slots);
-        });
+        section::with(|token| self.ready.borrow(token).reserve(slots));
     }
 
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
-        critical_section::with(|token| self.ready.borrow_ref(token).places.len())
+        critical_section::with(|token| self.ready.borrow(token).places.get().len())
     }
 
     #[cfg(test)]
     pub(super) fn ready(&self) -> alloc::vec::Vec<u32> {
         critical_section::with(|token| {
-            let ring = self.ready.borrow_ref(token);
-            (0..ring.len).map(|n| ring.places[ring.place(n)]).collect()
+            let ring = self.ready.borrow(token);
+            ring.counts().map(|count| ring.place(count).unwrap().load(Ordering::Relaxed)).collect()
         })
     }
 }
 
 /// Slot numbers, first in, first out, in a number of places that is a power of two.
+///
+/// `first` and `end` count on for ever; where they are in `places` their low bits tell.
 struct Ring {
-    places: Vec<u32>,
-    first: usize,
-    len: usize,
+    places: Cell<&'static [AtomicU32]>,
+    first: Cell<usize>,
+    end: Cell<usize>,
 }
 
 impl Ring {
     const fn new() -> Self {
-        Self { places: Vec::new(), first: 0, len: 0 }
+        Self { places: Cell::new(&[]), first: Cell::new(0), end: Cell::new(0) }
     }
 
-    /// Where the `n`th is, counted from the first.
+    /// The place that a count stands for.
     #[inline(always)]
-    fn place(&self, n: usize) -> usize {
-        self.first.wrapping_add(n) & self.places.len().wrapping_sub(1)
+    fn place(&self, count: usize) -> Option<&'static AtomicU32> {
+        let places = self.places.get();
+        places.get(count & places.len().wrapping_sub(1))
     }
 
     #[inline(always)]
     fn is_empty(&self) -> bool {
-        self.len == 0
+        self.first.get() == self.end.get()
     }
 
     /// There is room for each slot once, and each is queued at most once.
     #[inline(always)]
-    fn push_back(&mut self, slot: u32) {
-        let place = self.place(self.len);
-        if let Some(place) = self.places.get_mut(place) {
-            *place = slot;
-            self.len += 1;
+    fn push_back(&self, slot: u32) {
+        let end = self.end.get();
+        if let Some(place) = self.place(end) {
+            place.store(slot, Ordering::Relaxed);
+            self.end.set(end.wrapping_add(1));
         }
     }
 
     #[inline(always)]
-    fn pop_front(&mut self) -> Option<u32> {
-        if self.len == 0 {
+    fn pop_front(&self) -> Option<u32> {
+        if self.is_empty() {
             return None;
         }
-        let slot = *self.places.get(self.place(0))?;
-        self.first = self.first.wrapping_add(1);
-        self.len -= 1;
-        Some(slot)
+        let first = self.first.get();
+        self.first.set(first.wrapping_add(1));
+        self.place(first).map(|place| place.load(Ordering::Relaxed))
     }
 
-    fn reserve(&mut self, slots: usize) {
-        if slots > self.places.len() {
-            let mut places = vec![0; slots.next_power_of_two()];
-            for (n, place) in places.iter_mut().take(self.len).enumerate() {
-                *place = self.places[self.place(n)];
+    /// What the slots on the queue are counted as.
+    fn counts(&self) -> impl Iterator<Item = usize> + use<> {
+        let (first, end) = (self.first.get(), self.end.get());
+        (0..end.wrapping_sub(first)).map(move |n| first.wrapping_add(n))
+    }
+
+    /// Leaks the places there were, which all together are fewer than the new ones.
+    fn reserve(&self, slots: usize) {
+        if slots > self.places.get().len() {
+            let len = slots.next_power_of_two();
+            let places: Vec<_> = repeat_with(AtomicU32::default).take(len).collect();
+            for count in self.counts() {
+                let slot = self.place(count).map_or(0, |place| place.load(Ordering::Relaxed));
+                places[count & (len - 1)].store(slot, Ordering::Relaxed);
             }
-            (self.places, self.first) = (places, 0);
+            self.places.set(places.leak());
         }
     }
 }

@@ -13,8 +13,6 @@ use std::rc::Rc;
 struct NoCpu;
 
 impl Cpu for NoCpu {
-    fn mask_interrupts(&self) {}
-    fn unmask_interrupts(&self) {}
     fn wait_for_interrupt(&self) {
         panic!("nothing will interrupt");
     }

@@ -1,27 +1,20 @@
 //! The receiving end of a message queue.
 
-use super::{Counters, QueueConfig, QueueError, QueueStatistics};
-use crate::hypercalls::{Hypercalls, Received, again};
+use super::{QueueConfig, QueueError, QueueStatistics, end::End};
+use crate::hypercalls::{Hypercalls, Received};
+use crate::waiter::Waiter;
 use core::future::poll_fn;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll};
-use embassy_sync::waitqueue::AtomicWaker;
-use gunyah_abi::{CapabilityId, Error, Hypercall};
+use gunyah_abi::{CapabilityId, Hypercall};
 
 /// Receives messages; waits for the RX vIRQ while the queue is empty. One task at a time may wait.
 pub struct MessageReceiver<H> {
-    hypercalls: H,
-    config: QueueConfig,
-    /// Messages may be there. Cleared before each call, so that a vIRQ during the call is not lost.
-    ready: AtomicBool,
+    end: End<H>,
     broken: AtomicBool,
-    /// The next receive is a look without a vIRQ.
-    looking: AtomicBool,
-    waker: AtomicWaker,
-    /// A task waits that goes before the one in `waker`.
+    /// A task waits that goes before the one that waits in `end`.
     urgent: AtomicBool,
-    urgent_waker: AtomicWaker,
-    counters: Counters,
+    urgent_waiter: Waiter,
 }
 
 impl<H: Hypercalls> MessageReceiver<H> {
@@ -32,41 +25,32 @@ impl<H: Hypercalls> MessageReceiver<H> {
     /// [`QueueError::Config`].
     pub fn new(hypercalls: H, config: QueueConfig) -> Result<Self, QueueError> {
         Ok(Self {
-            hypercalls,
-            config: config.check()?,
-            ready: AtomicBool::new(true),
+            end: End::new(hypercalls, config)?,
             broken: AtomicBool::new(false),
-            looking: AtomicBool::new(false),
-            waker: AtomicWaker::new(),
             urgent: AtomicBool::new(false),
-            urgent_waker: AtomicWaker::new(),
-            counters: Counters::default(),
+            urgent_waiter: Waiter::new(),
         })
     }
 
     /// The RX vIRQ's handler: messages may be there.
+    #[inline]
     pub fn on_interrupt(&self) {
-        self.counters.interrupts.fetch_add(1, Ordering::Relaxed);
-        self.looking.store(false, Ordering::Relaxed);
-        self.ready.store(true, Ordering::SeqCst);
+        self.end.interrupted();
         if self.urgent.load(Ordering::SeqCst) {
-            self.urgent_waker.wake();
+            self.urgent_waiter.wake();
         } else {
-            self.waker.wake();
+            self.end.wake();
         }
     }
 
     /// Has the waiting task ask the hypervisor once, though no vIRQ came: one may have been lost. Not for polling.
     pub fn look(&self) {
-        if !self.ready.swap(true, Ordering::SeqCst) {
-            self.looking.store(true, Ordering::Relaxed);
-        }
-        self.waker.wake();
+        self.end.look();
     }
 
     /// Makes the next attempt ask the hypervisor, though no vIRQ came.
     pub(crate) fn recheck(&self) {
-        self.ready.store(true, Ordering::Release);
+        self.end.recheck();
     }
 
     /// Receives a message into `buffer`, which must hold the queue's largest, and returns its size in bytes.
@@ -75,112 +59,77 @@ impl<H: Hypercalls> MessageReceiver<H> {
     ///
     /// [`QueueError::Empty`], [`QueueError::BufferSize`], [`QueueError::Broken`] (then for ever),
     /// [`QueueError::Refused`].
+    #[inline]
     pub fn try_receive(&self, buffer: &mut [u8]) -> Result<usize, QueueError> {
-        let (queue, max) = (self.config.capability, usize::from(self.config.max_message_size));
-        if buffer.len() < max {
-            let size = buffer.len();
-            return Err(QueueError::BufferSize { queue, size, max });
+        let (queue, room, max) = (self.capability(), buffer.len(), self.max_message_size());
+        if room < max {
+            return Err(QueueError::BufferSize { queue, size: room, max });
         }
-        if !self.ready.swap(false, Ordering::AcqRel) {
-            return Err(QueueError::Empty { queue });
-        }
-        if self.broken.load(Ordering::Relaxed) {
-            self.recheck();
+        if self.is_broken() {
             return Err(QueueError::Broken { queue, size: 0 });
         }
-        match again(|| self.hypercalls.msgqueue_receive(queue, buffer)) {
-            Ok(Received { size, not_empty }) if size > 0 && size <= buffer.len() => {
-                if not_empty {
-                    self.recheck();
-                }
-                if self.looking.load(Ordering::Relaxed) {
-                    self.looking.store(false, Ordering::Relaxed);
-                    self.counters.found.fetch_add(1, Ordering::Relaxed);
-                }
-                self.counters.message(size);
-                Ok(size)
-            }
-            Ok(Received { size, .. }) => {
+        let receive = || self.end.hypercalls.msgqueue_receive(queue, buffer);
+        self.end.call(Hypercall::MsgqueueReceive, receive, |Received { size, not_empty }| {
+            if size > 0 && size <= room {
+                Ok((size, not_empty))
+            } else {
                 self.broken.store(true, Ordering::Relaxed);
-                self.recheck();
-                self.counters.errors.fetch_add(1, Ordering::Relaxed);
+                self.end.count_error();
                 Err(QueueError::Broken { queue, size })
             }
-            Err(Error::MsgqueueEmpty) => {
-                self.looking.store(false, Ordering::Relaxed);
-                self.counters.waits.fetch_add(1, Ordering::Relaxed);
-                Err(QueueError::Empty { queue })
-            }
-            Err(error) => {
-                // What waits brings no further vIRQ.
-                self.recheck();
-                self.counters.errors.fetch_add(1, Ordering::Relaxed);
-                let call = Hypercall::MsgqueueReceive;
-                Err(QueueError::Refused { queue, call, error })
-            }
-        }
+        })
     }
 
     /// Receives a message, or registers the task for the RX vIRQ.
+    #[inline]
     pub fn poll_receive(
         &self,
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<Result<usize, QueueError>> {
-        loop {
-            match self.try_receive(buffer) {
-                Err(QueueError::Empty { .. }) => {
-                    if self.poll_ready(cx).is_pending() {
-                        return Poll::Pending;
-                    }
-                }
-                result => return Poll::Ready(result),
-            }
-        }
+        self.end.poll(cx, || self.try_receive(buffer))
     }
 
     /// Tells that a receive is worth trying, or registers the task for the RX vIRQ. Makes no hypercall.
     pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.ready.load(Ordering::Acquire) {
-            return Poll::Ready(());
-        }
-        self.waker.register(cx.waker());
-        // A vIRQ that came before the waker was there has set the flag.
-        if self.ready.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+        self.end.poll_ready(cx)
     }
 
     /// Whether a receive is worth trying.
+    #[inline]
     pub(crate) fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire)
+        self.end.is_ready()
     }
 
     /// As [`Self::poll_ready`], but the vIRQ wakes this task and not the one waiting there, until [`Self::end_urgent`].
+    #[inline]
     pub(crate) fn poll_urgent(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.is_ready() {
             return Poll::Ready(());
         }
-        self.urgent_waker.register(cx.waker());
+        self.urgent_waiter.register(cx.waker());
         self.urgent.store(true, Ordering::SeqCst);
-        // A vIRQ that came before the waker was there has set the flag.
-        if self.ready.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+        // A vIRQ that came before the waker was there has changed the state.
+        if self.is_ready() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Wakes the task that went before.
     pub(crate) fn wake_urgent(&self) {
-        self.urgent_waker.wake();
+        self.urgent_waiter.wake();
     }
 
     /// Lets the vIRQ wake the task in [`Self::poll_ready`] again, and wakes it if something is left for it.
+    #[inline]
     pub(crate) fn end_urgent(&self) {
         self.urgent.store(false, Ordering::SeqCst);
-        if self.ready.load(Ordering::SeqCst) {
-            self.waker.wake();
+        if self.is_ready() {
+            self.end.wake();
         }
     }
 
     /// Waits until a receive is worth trying.
-    pub async fn ready(&self) {
-        poll_fn(|cx| self.poll_ready(cx)).await;
+    pub fn ready(&self) -> impl Future<Output = ()> {
+        poll_fn(|cx| self.poll_ready(cx))
     }
 
     /// Receives a message into `buffer`, waiting for one, and returns its size in bytes.
@@ -188,8 +137,8 @@ impl<H: Hypercalls> MessageReceiver<H> {
     /// # Errors
     ///
     /// As [`Self::try_receive`], but never [`QueueError::Empty`].
-    pub async fn receive(&self, buffer: &mut [u8]) -> Result<usize, QueueError> {
-        poll_fn(|cx| self.poll_receive(cx, buffer)).await
+    pub fn receive(&self, buffer: &mut [u8]) -> impl Future<Output = Result<usize, QueueError>> {
+        poll_fn(|cx| self.poll_receive(cx, buffer))
     }
 
     /// Receives a message outside tasks; `wait` waits for an interrupt.
@@ -200,41 +149,34 @@ impl<H: Hypercalls> MessageReceiver<H> {
     pub fn receive_blocking(
         &self,
         buffer: &mut [u8],
-        mut wait: impl FnMut(),
+        wait: impl FnMut(),
     ) -> Result<usize, QueueError> {
-        loop {
-            match self.try_receive(buffer) {
-                Err(QueueError::Empty { .. }) => {
-                    wait();
-                    self.recheck();
-                }
-                result => return result,
-            }
-        }
+        self.end.block(wait, || self.try_receive(buffer))
     }
 
     /// Whether the queue has answered what no queue may answer; no more calls are made then.
+    #[inline]
     pub fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
     }
 
     /// The capability.
     pub fn capability(&self) -> CapabilityId {
-        self.config.capability
+        self.end.config.capability
     }
 
     /// Largest message in bytes; buffers to receive into need this much.
     pub fn max_message_size(&self) -> usize {
-        usize::from(self.config.max_message_size)
+        usize::from(self.end.config.max_message_size)
     }
 
     /// Messages the queue holds.
     pub fn depth(&self) -> u16 {
-        self.config.depth
+        self.end.config.depth
     }
 
     /// What happened so far.
     pub fn statistics(&self) -> QueueStatistics {
-        self.counters.snapshot()
+        self.end.statistics()
     }
 }

@@ -97,13 +97,8 @@ fn unmasks_before_sleep(
     machine: &Rc<Machine>,
     queue: &'static RunQueue,
 ) {
-    if !executor.poll_next() {
-        machine.mask_interrupts();
-        let empty = queue.is_empty();
-        machine.unmask_interrupts();
-        if empty {
-            machine.wait_for_interrupt();
-        }
+    if !executor.poll_next() && queue.is_empty() {
+        machine.wait_for_interrupt();
     }
 }
 
@@ -114,9 +109,7 @@ fn looks_before_masking(
     _: &'static RunQueue,
 ) {
     if !executor.poll_next() {
-        machine.mask_interrupts();
-        machine.wait_for_interrupt();
-        machine.unmask_interrupts();
+        section::with(|_| machine.wait_for_interrupt());
     }
 }
 
