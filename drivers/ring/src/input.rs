@@ -2,7 +2,7 @@
 
 use super::copy;
 use super::error::{Field, RingError};
-use super::layout::{Mode, RECORD_HEADER, unpair};
+use super::layout::{Mode, RECORD_HEADER, record_size};
 use super::link::{Link, View};
 use super::sync::AtomicU64;
 
@@ -63,7 +63,7 @@ impl Input {
             return Ok(None);
         }
         let word = copy::load_word(view.data, self.link.index as usize / 8);
-        let (length, reserved) = unpair(word);
+        let (length, reserved) = (word as u32, (word >> 32) as u32);
         if reserved != 0 {
             return Err(self.link.fail(Field::Reserved, reserved));
         }
@@ -90,7 +90,7 @@ impl Input {
             return Err(RingError::TargetTooSmall { length: length as usize, buffer });
         };
         copy::load(view.data, self.link.index.wrapping_add(RECORD_HEADER), target);
-        self.advance(&view, length.next_multiple_of(8) + RECORD_HEADER);
+        self.advance(&view, record_size(length));
         Ok(Some(length as usize))
     }
 
@@ -101,12 +101,8 @@ impl Input {
         let Some(length) = self.front(&view)? else {
             return Ok(None);
         };
-        self.advance(&view, length.next_multiple_of(8) + RECORD_HEADER);
+        self.advance(&view, record_size(length));
         Ok(Some(length as usize))
-    }
-
-    pub fn max_message(&self) -> usize {
-        (self.link.capacity - RECORD_HEADER) as usize
     }
 
     /// Announces a sleep until something can be read; `false` when it can.

@@ -18,8 +18,16 @@ pub(crate) const LINE: usize = 64;
 /// Words of a control line.
 pub(crate) const LINE_WORDS: usize = LINE / 8;
 
+/// Words of all four lines; the data begins behind them.
+pub(crate) const CONTROL_WORDS: usize = 4 * LINE_WORDS;
+
 /// Bytes before the data of a message.
 pub(crate) const RECORD_HEADER: u32 = 8;
+
+/// Bytes of a message of `length` with its header and padding.
+pub(crate) const fn record_size(length: u32) -> u32 {
+    (length.wrapping_add(7) & !7).wrapping_add(RECORD_HEADER)
+}
 
 /// Words of a line: magic, version and mode; capacity; indices and sessions; sleep.
 pub(crate) const IDENTITY: usize = 0;
@@ -80,6 +88,11 @@ pub const fn capacity_of(size: usize) -> Option<u32> {
     Some(1 << half.ilog2())
 }
 
+/// Bytes that a message can have in a data area of `capacity` bytes.
+pub(crate) const fn max_message(capacity: u32) -> usize {
+    capacity.saturating_sub(RECORD_HEADER) as usize
+}
+
 /// Where one direction is, in words from the beginning of the buffer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
@@ -97,7 +110,7 @@ pub(crate) const fn place(sender: Side, capacity: u32) -> Place {
     Place {
         producer: line * LINE_WORDS,
         consumer: (line + 1) * LINE_WORDS,
-        data: 4 * LINE_WORDS + area * (capacity as usize / 8),
+        data: CONTROL_WORDS + area * (capacity as usize / 8),
     }
 }
 
@@ -111,7 +124,7 @@ pub(crate) struct Position {
 
 impl Position {
     pub const fn to_word(self) -> u64 {
-        (self.index as u64 | (self.session as u64) << 32 | (self.seen as u64) << 48).to_le()
+        pair(self.index, self.session as u32 | (self.seen as u32) << 16)
     }
 
     pub const fn from_word(word: u64) -> Self {

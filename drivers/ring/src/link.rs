@@ -5,8 +5,8 @@
 
 use super::error::{Field, RingError};
 use super::layout::{
-    CAPACITY, IDENTITY, LINE_WORDS, MAGIC, MINIMUM_SIZE, Mode, POSITION, Position, SLEEP, VERSION,
-    identity, pair, unpair,
+    CAPACITY, CONTROL_WORDS, IDENTITY, MAGIC, MINIMUM_SIZE, Mode, POSITION, Position, SLEEP,
+    VERSION, identity, pair, unpair,
 };
 use super::sync::{AtomicU64, Ordering, fence};
 
@@ -48,13 +48,22 @@ pub(crate) struct Link {
 
 /// The memory of a direction, from one side.
 pub(crate) struct View<'a> {
-    own: &'a [AtomicU64; LINE_WORDS],
-    peer: &'a [AtomicU64; LINE_WORDS],
+    control: &'a [AtomicU64; CONTROL_WORDS],
+    own: usize,
+    peer: usize,
     pub data: &'a [AtomicU64],
 }
 
-fn line(words: &[AtomicU64], at: usize) -> Option<&[AtomicU64; LINE_WORDS]> {
-    words.get(at..)?.first_chunk()
+impl View<'_> {
+    #[inline(always)]
+    fn own(&self, word: usize) -> &AtomicU64 {
+        &self.control[(self.own | word) % CONTROL_WORDS]
+    }
+
+    #[inline(always)]
+    fn peer(&self, word: usize) -> &AtomicU64 {
+        &self.control[(self.peer | word) % CONTROL_WORDS]
+    }
 }
 
 /// A session that nobody in the memory has used last: not ours of `lines`, and none the peer says it has seen.
@@ -101,22 +110,19 @@ impl Link {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        let end = self.lines.data.wrapping_add(self.capacity as usize / 8);
-        match (
-            line(words, self.lines.own),
-            line(words, self.lines.peer),
-            words.get(self.lines.data..end),
-        ) {
-            (Some(own), Some(peer), Some(data)) => Ok(View { own, peer, data }),
+        let Lines { own, peer, data } = self.lines;
+        let length = self.capacity as usize / 8;
+        match (words.first_chunk(), words.get(data..).and_then(|words| words.get(..length))) {
+            (Some(control), Some(data)) => Ok(View { control, own, peer, data }),
             _ => Err(RingError::BufferTooSmall { size: words.len() * 8, minimum: MINIMUM_SIZE }),
         }
     }
 
     /// Writes our line: from now on the peer can see us.
     pub fn announce(&mut self, view: &View<'_>) {
-        view.own[SLEEP].store(0, Ordering::Relaxed);
-        view.own[IDENTITY].store(identity(self.mode), Ordering::Relaxed);
-        view.own[CAPACITY].store(pair(self.capacity, 0), Ordering::Relaxed);
+        view.own(SLEEP).store(0, Ordering::Relaxed);
+        view.own(IDENTITY).store(identity(self.mode), Ordering::Relaxed);
+        view.own(CAPACITY).store(pair(self.capacity, 0), Ordering::Relaxed);
         self.store_position(view);
         self.ring = true;
     }
@@ -130,7 +136,7 @@ impl Link {
 
     fn store_position(&self, view: &View<'_>) {
         let position = Position { index: self.index, session: self.session, seen: self.seen };
-        view.own[POSITION].store(position.to_word(), Ordering::Release);
+        view.own(POSITION).store(position.to_word(), Ordering::Release);
     }
 
     /// Shows our index to the peer, and notes whether it must be rung for: it sleeps, and for no more than the
@@ -140,7 +146,7 @@ impl Link {
         self.store_position(view);
         // Between our index and its sleep: either we see that it sleeps, or it sees our index before it does.
         fence(Ordering::SeqCst);
-        let (number, wanted) = unpair(view.peer[SLEEP].load(Ordering::Relaxed));
+        let (number, wanted) = unpair(view.peer(SLEEP).load(Ordering::Relaxed));
         if number != 0 && number != self.rung && wanted <= available {
             self.rung = number;
             self.ring = true;
@@ -156,7 +162,7 @@ impl Link {
     /// The peer's index, unchecked, or `None` while there is no peer.
     #[inline]
     pub fn poll(&mut self, view: &View<'_>) -> Result<Option<u32>, RingError> {
-        let position = Position::from_word(view.peer[POSITION].load(Ordering::Acquire));
+        let position = Position::from_word(view.peer(POSITION).load(Ordering::Acquire));
         let expected = position.session == self.seen && position.seen == self.session;
         if expected && self.connected {
             return Ok(Some(position.index));
@@ -179,7 +185,7 @@ impl Link {
                 false => self.connect(view, peer),
             };
         }
-        let (magic, _) = unpair(view.peer[IDENTITY].load(Ordering::Relaxed));
+        let (magic, _) = unpair(view.peer(IDENTITY).load(Ordering::Relaxed));
         if peer.session == 0 || magic != MAGIC {
             return if was_connected { Err(RingError::PeerGone) } else { Ok(None) };
         }
@@ -207,13 +213,16 @@ impl Link {
     /// Whether the peer was found to have detached; it is gone then.
     #[inline]
     pub fn peer_left(&mut self) -> bool {
-        let left = core::mem::take(&mut self.leaving);
-        self.connected &= !left;
-        left
+        if self.leaving {
+            self.leaving = false;
+            self.connected = false;
+            return true;
+        }
+        false
     }
 
     fn check_header(&mut self, view: &View<'_>) -> Result<(), RingError> {
-        let (_, rest) = unpair(view.peer[IDENTITY].load(Ordering::Relaxed));
+        let (_, rest) = unpair(view.peer(IDENTITY).load(Ordering::Relaxed));
         let (version, mode) = (rest & 0xFFFF, rest >> 16);
         if version != u32::from(VERSION) {
             return Err(self.fail(Field::Version, version));
@@ -221,7 +230,7 @@ impl Link {
         if mode != self.mode as u32 {
             return Err(self.fail(Field::Mode, mode));
         }
-        let (capacity, _) = unpair(view.peer[CAPACITY].load(Ordering::Relaxed));
+        let (capacity, _) = unpair(view.peer(CAPACITY).load(Ordering::Relaxed));
         if capacity != self.capacity {
             return Err(self.fail(Field::Capacity, capacity));
         }
@@ -242,7 +251,7 @@ impl Link {
     pub fn sleep(&mut self, view: &View<'_>, wanted: u32) {
         self.asleep = true;
         self.sleeps = self.sleeps.wrapping_add(1).max(1);
-        view.own[SLEEP].store(pair(self.sleeps, wanted), Ordering::Relaxed);
+        view.own(SLEEP).store(pair(self.sleeps, wanted), Ordering::Relaxed);
         // Between our sleep and its index: the other half of the fence in `publish`.
         fence(Ordering::SeqCst);
     }
@@ -252,7 +261,7 @@ impl Link {
     pub fn wake(&mut self, view: &View<'_>) {
         if self.asleep {
             self.asleep = false;
-            view.own[SLEEP].store(0, Ordering::Relaxed);
+            view.own(SLEEP).store(0, Ordering::Relaxed);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::copy;
 use super::error::{Field, RingError};
-use super::layout::{Mode, RECORD_HEADER, pair};
+use super::layout::{Mode, RECORD_HEADER, max_message, record_size};
 use super::link::{Link, View};
 use super::sync::AtomicU64;
 
@@ -20,6 +20,7 @@ impl Output {
     }
 
     /// Free bytes, or `None` without a peer.
+    #[inline]
     fn room(&mut self, view: &View<'_>) -> Result<Option<u32>, RingError> {
         let Some(tail) = self.link.poll(view)? else {
             return Ok(None);
@@ -72,7 +73,7 @@ impl Output {
             return Ok(false);
         }
         let head = self.link.index;
-        copy::store_word(view.data, head as usize / 8, pair(message.len() as u32, 0));
+        copy::store_word(view.data, head as usize / 8, message.len() as u64);
         let mut partial = 0;
         copy::store(view.data, head.wrapping_add(RECORD_HEADER), &mut partial, message);
         self.advance(&view, size);
@@ -80,16 +81,13 @@ impl Output {
     }
 
     /// Bytes that a message takes in the ring.
-    pub fn record_size(&self, length: usize) -> Result<u32, RingError> {
-        let limit = self.max_message();
+    #[inline]
+    fn record_size(&self, length: usize) -> Result<u32, RingError> {
+        let limit = max_message(self.link.capacity);
         if length > limit {
             return Err(RingError::MessageTooLong { length, limit });
         }
-        Ok((length as u32).next_multiple_of(8) + RECORD_HEADER)
-    }
-
-    pub fn max_message(&self) -> usize {
-        (self.link.capacity - RECORD_HEADER) as usize
+        Ok(record_size(length as u32))
     }
 
     /// Announces a sleep until `length` more bytes, or a message of that length, may have room.

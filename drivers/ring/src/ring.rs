@@ -2,7 +2,7 @@
 
 use crate::error::RingError;
 use crate::input::Input;
-use crate::layout::{LINE, MINIMUM_SIZE, Mode, Modes, Side, capacity_of, place};
+use crate::layout::{LINE, MINIMUM_SIZE, Mode, Modes, Side, capacity_of, max_message, place};
 use crate::link::{Lines, Link, fresh_session};
 use crate::memory::Memory;
 use crate::output::Output;
@@ -150,7 +150,7 @@ impl<M: Memory, B: Bell> Producer<M, B> {
 
     /// Bytes that a message can have.
     pub fn max_message(&self) -> usize {
-        self.output.max_message()
+        max_message(self.output.link.capacity)
     }
 
     /// Bytes that the direction can hold.
@@ -251,7 +251,7 @@ impl<M: Memory, B: Bell> Consumer<M, B> {
 
     /// Bytes that a message can have.
     pub fn max_message(&self) -> usize {
-        self.input.max_message()
+        max_message(self.input.link.capacity)
     }
 
     /// Bytes that the direction can hold.

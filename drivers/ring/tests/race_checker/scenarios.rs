@@ -2,7 +2,7 @@
 
 use super::error::RingError;
 use super::input::Input;
-use super::layout::{LINE_WORDS, Mode};
+use super::layout::{CONTROL_WORDS, LINE_WORDS, Mode, record_size};
 use super::link::{Lines, Link, fresh_session};
 use super::output::Output;
 use super::sync::AtomicU64;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 const CAPACITY: u32 = 16;
 const PRODUCER: usize = 0;
 const CONSUMER: usize = LINE_WORDS;
-const DATA: usize = 2 * LINE_WORDS;
+const DATA: usize = CONTROL_WORDS;
 
 /// A doorbell: stays rung until somebody has waited for it.
 struct Bell(Mutex<bool>, Condvar);
@@ -113,7 +113,7 @@ impl Producer {
     }
 
     fn send(&mut self, message: &[u8]) -> Result<(), RingError> {
-        let size = self.1.record_size(message.len()).unwrap();
+        let size = record_size(message.len() as u32);
         self.insist(size, |output, words| Ok(output.try_send(words, message)?.then_some(())))
     }
 
