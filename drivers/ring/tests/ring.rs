@@ -4,7 +4,7 @@
 mod page;
 
 use page::{Count, Page, attach, connect};
-use shared_ring::{Field, Modes, RingError, Side, capacity_of};
+use shared_ring::{Field, Mode, Modes, RingError, Side, capacity_of};
 
 #[test]
 fn data_areas_are_the_greatest_powers_of_two_that_fit() {
@@ -14,6 +14,40 @@ fn data_areas_are_the_greatest_powers_of_two_that_fit() {
     assert_eq!(capacity_of(4096 + 256), Some(2048));
     assert_eq!(capacity_of(64 << 10), Some(16 << 10));
     assert_eq!(capacity_of(usize::MAX), Some(1 << 30));
+}
+
+#[test]
+fn the_layout_is_the_documented_one() {
+    let (page, bells) = (Page::new(), [Count::default(), Count::default()]);
+    let modes = Modes { send: Mode::Messages, receive: Mode::Bytes };
+    let mut first = attach(&page, Side::First, modes, &bells[0]);
+    let modes = Modes { send: Mode::Bytes, receive: Mode::Messages };
+    let mut second = attach(&page, Side::Second, modes, &bells[1]);
+    connect(&mut first, &mut second);
+    assert_eq!(first.0.try_send(b"message"), Ok(true));
+    assert_eq!(first.0.try_send(b"another"), Ok(true));
+    assert_eq!(second.1.skip(), Ok(Some(7)));
+    assert_eq!(second.0.write(b"byte"), Ok(4));
+    assert_eq!(first.1.read(&mut [0; 3]), Ok(3));
+    assert_eq!(second.1.skip(), Ok(Some(7)));
+    assert_eq!(second.1.sleep(), Ok(true));
+    let bytes = |offset: usize| page.get(offset).to_le_bytes();
+    for (line, mode) in [(0x000, 2), (0x040, 2), (0x080, 1), (0x0C0, 1)] {
+        assert_eq!(bytes(line), [b'B', b'R', b'N', b'G', 1, 0, mode, 0]);
+        assert_eq!(bytes(line + 0x08), [0, 4, 0, 0, 0, 0, 0, 0]);
+    }
+    assert_eq!(bytes(0x010), [32, 0, 0, 0, 1, 0, 1, 0]);
+    assert_eq!(bytes(0x050), [32, 0, 0, 0, 1, 0, 1, 0]);
+    assert_eq!(bytes(0x090), [4, 0, 0, 0, 1, 0, 1, 0]);
+    assert_eq!(bytes(0x0D0), [3, 0, 0, 0, 1, 0, 1, 0]);
+    assert_eq!(bytes(0x018), [0; 8]);
+    assert_eq!(bytes(0x058), [1, 0, 0, 0, 1, 0, 0, 0]);
+    assert_eq!(bytes(0x100), [7, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(bytes(0x108), *b"message\0");
+    assert_eq!(bytes(0x118), *b"another\0");
+    assert_eq!(bytes(0x500), *b"byte\0\0\0\0");
+    drop(second);
+    assert_eq!(bytes(0x050), [32, 0, 0, 0, 1, 0, 0, 0]);
 }
 
 #[test]
