@@ -66,6 +66,17 @@ impl View<'_> {
     }
 }
 
+/// The mode in the line at `at`, if somebody has written one.
+pub(crate) fn mode_of(words: &[AtomicU64], at: usize) -> Option<Mode> {
+    let line = line(words, at)?;
+    let (magic, rest) = unpair(line[IDENTITY].load(Ordering::Acquire));
+    let position = Position::from_word(line[POSITION].load(Ordering::Relaxed));
+    if magic != MAGIC || position.session == 0 {
+        return None;
+    }
+    [Mode::Bytes, Mode::Messages].into_iter().find(|mode| *mode as u32 == rest >> 16)
+}
+
 /// A session that nobody in the memory has used last: not ours of `lines`, and none the peer says it has seen.
 pub(crate) fn fresh_session(words: &[AtomicU64], lines: [Lines; 2]) -> u16 {
     let position = |at: usize| {

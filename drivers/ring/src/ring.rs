@@ -3,7 +3,7 @@
 use crate::error::RingError;
 use crate::input::Input;
 use crate::layout::{LINE, MINIMUM_SIZE, Mode, Modes, Side, capacity_of, max_message, place};
-use crate::link::{Lines, Link, fresh_session};
+use crate::link::{Lines, Link, fresh_session, mode_of};
 use crate::memory::Memory;
 use crate::output::Output;
 
@@ -30,6 +30,24 @@ pub type Halves<M, B> = (Producer<M, B>, Consumer<M, B>);
 pub struct Ring;
 
 impl Ring {
+    /// What the other side says goes through each direction, as this side would say it: for who serves either mode.
+    ///
+    /// `None` while the other side has not attached. What is found may be left from an earlier session; if the other
+    /// side then comes with another mode, the halves fail with [`Field::Mode`](crate::Field::Mode).
+    pub fn peer_modes<M: Memory>(memory: &M, side: Side) -> Option<Modes> {
+        let words = memory.words();
+        let capacity = capacity_of(words.len() * 8)?;
+        let other = match side {
+            Side::First => Side::Second,
+            Side::Second => Side::First,
+        };
+        let mode = |line| mode_of(words, line);
+        Some(Modes {
+            send: mode(place(side, capacity).consumer)?,
+            receive: mode(place(other, capacity).producer)?,
+        })
+    }
+
     /// Begins a session on `memory` and tells the other side.
     ///
     /// To be called once in the life of a ring, and again only after both halves are gone: the other side takes it for a

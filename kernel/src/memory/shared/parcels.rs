@@ -19,7 +19,11 @@ use super::{
 };
 use alloc::{sync::Arc, vec::Vec};
 use check::{accepted_at, announced};
-use core::{cell::RefCell, fmt, ops::Range};
+use core::{
+    cell::{Cell, RefCell},
+    fmt,
+    ops::Range,
+};
 use critical_section::Mutex;
 use gunyah::{
     hypercalls::Hypercalls,
@@ -33,10 +37,6 @@ use gunyah_abi::rm::RmError;
 
 /// Whoever makes use of shared memory.
 pub trait Users {
-    /// This VM's VMID, if it is known.
-    fn own_vmid(&self) -> Option<u16>;
-    /// Tells whether a VM may share memory with this one: its owner, or a peer.
-    fn is_peer(&self, vmid: u16) -> bool;
     /// Memory to be used.
     fn offer(&self, buffer: &Arc<SharedBuffer>);
     /// Memory that is wanted back; who leased it is told by the lease as well.
@@ -94,17 +94,30 @@ pub struct Parcels<H: 'static, C: 'static> {
     manager: &'static ResourceManager<H, C>,
     maps: &'static dyn Fn() -> &'static SharedMaps,
     users: &'static dyn Users,
+    identity: Mutex<Cell<Identity>>,
     list: Mutex<RefCell<Vec<Parcel>>>,
 }
 
+/// Who this VM is, as far as it is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Identity {
+    /// Its own VMID.
+    pub own: Option<u16>,
+    /// Its owner's.
+    pub owner: Option<u16>,
+}
+
 impl<H: Hypercalls, C: Timer> Parcels<H, C> {
-    /// Starts without parcels. `maps` is asked for at the first.
+    /// Starts without parcels. `maps` is asked for at the first; what the device tree does not tell of
+    /// this VM's identity is asked of the Resource Manager then.
     pub fn new(
         manager: &'static ResourceManager<H, C>,
         maps: &'static dyn Fn() -> &'static SharedMaps,
         users: &'static dyn Users,
+        identity: Identity,
     ) -> Self {
-        Self { manager, maps, users, list: Mutex::new(RefCell::new(Vec::new())) }
+        let identity = Mutex::new(Cell::new(identity));
+        Self { manager, maps, users, identity, list: Mutex::new(RefCell::new(Vec::new())) }
     }
 
     /// The parcels there are.
@@ -150,8 +163,11 @@ impl<H: Hypercalls, C: Timer> Parcels<H, C> {
 
     async fn accept(&self, memory: &SharedMemory) -> Result<Arc<SharedBuffer>, ParcelError> {
         let handle = memory.handle;
-        let own = self.users.own_vmid().ok_or(ParcelError::NoVmid)?;
-        let (size, access) = announced(memory, own, self.users.is_peer(memory.owner))?;
+        let own = self.own_vmid().await?;
+        if !self.is_peer(memory.owner).await? {
+            return Err(ParcelError::Owner(memory.owner));
+        }
+        let (size, access) = announced(memory, own)?;
         self.with(|list| {
             if list.iter().any(|parcel| parcel.handle == handle) {
                 return Err(ParcelError::Again);
@@ -193,6 +209,25 @@ impl<H: Hypercalls, C: Timer> Parcels<H, C> {
                 Err(error)
             }
         }
+    }
+
+    async fn own_vmid(&self) -> Result<u16, ParcelError> {
+        let identity = || critical_section::with(|cs| self.identity.borrow(cs).get());
+        if let Some(vmid) = identity().own {
+            return Ok(vmid);
+        }
+        let vmid = self.manager.vmid().await?;
+        let identity = Identity { own: Some(vmid), ..identity() };
+        critical_section::with(|cs| self.identity.borrow(cs).set(identity));
+        Ok(vmid)
+    }
+
+    /// Whether a VM may share memory with this one: its owner, or a peer.
+    async fn is_peer(&self, vmid: u16) -> Result<bool, ParcelError> {
+        let identity = critical_section::with(|cs| self.identity.borrow(cs).get());
+        Ok(identity.owner == Some(vmid)
+            || self.manager.peers().await?.contains(&vmid)
+            || identity.owner.is_none() && self.manager.owner().await? == vmid)
     }
 
     fn map(&self, ranges: &[Range<u64>], access: Access) -> Result<Vec<SharedRegion>, ParcelError> {

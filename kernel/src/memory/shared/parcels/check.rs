@@ -18,9 +18,6 @@ pub const MAX_PARCEL: u64 = MAX_REGION;
 /// Why a parcel is not accepted, or released at once.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ParcelError {
-    /// Who this VM is, and so which of the rights are its own, is unknown.
-    #[error("this VM's VMID is not known")]
-    NoVmid,
     /// A handle that is known already.
     #[error("handle: announced a second time")]
     Again,
@@ -77,14 +74,7 @@ pub enum ParcelError {
 
 /// Checks what was announced; `own` is this VM's VMID. Returns the size in bytes and the access
 /// that this VM is given.
-pub(super) fn announced(
-    memory: &SharedMemory,
-    own: u16,
-    owner_is_peer: bool,
-) -> Result<(u64, Access), ParcelError> {
-    if !owner_is_peer {
-        return Err(ParcelError::Owner(memory.owner));
-    }
+pub(super) fn announced(memory: &SharedMemory, own: u16) -> Result<(u64, Access), ParcelError> {
     if memory.kind != MemoryType::Normal {
         return Err(ParcelError::Type(memory.kind));
     }

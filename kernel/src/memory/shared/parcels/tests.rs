@@ -22,16 +22,9 @@ const PLACE: u64 = 0x9000_0000;
 struct FakeUsers {
     offered: RefCell<Vec<Arc<SharedBuffer>>>,
     withdrawn: RefCell<Vec<Option<u32>>>,
-    stranger: Cell<bool>,
 }
 
 impl Users for FakeUsers {
-    fn own_vmid(&self) -> Option<u16> {
-        (!self.stranger.get()).then_some(OWN)
-    }
-    fn is_peer(&self, vmid: u16) -> bool {
-        vmid == PEER || vmid == 3
-    }
     fn offer(&self, buffer: &Arc<SharedBuffer>) {
         self.offered.borrow_mut().push(buffer.clone());
     }
@@ -101,7 +94,8 @@ impl Rig {
             [],
         ));
         let users = leak(FakeUsers::default());
-        let parcels = Parcels::new(client, leak(move || maps), users);
+        let identity = Identity { own: Some(OWN), owner: Some(3) };
+        let parcels = Parcels::new(client, leak(move || maps), users, identity);
         Self { setup, client, tables, maps, users, parcels, seen: 0 }
     }
 
@@ -135,13 +129,21 @@ impl Rig {
     fn share(&mut self, memory: &SharedMemory, ranges: &[(u64, u64)]) {
         self.setup.rm.react(MessageId::MEM_ACCEPT, at(ranges));
         self.ok(MessageId::MEM_NOTIFY);
+        self.announce(memory);
+    }
+
+    /// Announces a parcel; the peer is one.
+    fn announce(&mut self, memory: &SharedMemory) {
+        let peers = Reaction::Reply(vec![1, 0, 0, 0, PEER as u8, 0, 0, 0]);
+        self.setup.rm.react(MessageId::VM_GET_PEERS, peers);
         self.run(async |parcels| parcels.shared(memory).await);
     }
 
-    /// The ids of what the Resource Manager was asked since the last look.
+    /// The ids of what the Resource Manager was asked about memory since the last look.
     fn asked(&mut self) -> Vec<MessageId> {
         let all = self.setup.rm.requests();
-        let new = all[self.seen..].iter().map(|request| request.id).collect();
+        let new = all[self.seen..].iter().map(|request| request.id);
+        let new = new.filter(|id| !matches!(*id, MessageId::VM_GET_PEERS)).collect();
         self.seen = all.len();
         new
     }
@@ -236,16 +238,34 @@ fn what_is_not_as_it_must_be_is_never_accepted() {
     for (change, says) in cases {
         let mut memory = announcement(1);
         change(&mut memory);
-        let error = announced(&memory, OWN, memory.owner == PEER).unwrap_err();
-        assert_eq!(error.to_string(), *says);
+        if let Err(error) = announced(&memory, OWN) {
+            assert_eq!(error.to_string(), *says);
+        } else {
+            assert_eq!(ParcelError::Owner(70).to_string(), *says);
+        }
         let mut rig = Rig::new();
-        rig.run(async |parcels| parcels.shared(&memory).await);
+        rig.announce(&memory);
         assert_eq!((rig.asked(), rig.states()), (vec![], vec![]), "{says}");
     }
-    let rig = &mut Rig::new();
-    rig.users.stranger.set(true);
-    rig.run(async |parcels| parcels.shared(&announcement(1)).await);
-    assert_eq!(rig.asked(), []);
+}
+
+#[test]
+fn who_this_vm_and_its_owner_are_is_asked_when_the_tree_does_not_tell() {
+    let mut rig = Rig::new();
+    let maps = rig.maps;
+    let identity = Identity::default();
+    rig.parcels = Parcels::new(rig.client, leak(move || maps), rig.users, identity);
+    let vmid = |vmid: u16| Reaction::Reply(vec![vmid as u8, 0, 0, 0]);
+    rig.setup.rm.react(MessageId::VM_GET_VMID, vmid(OWN));
+    rig.setup.rm.react(MessageId::VM_GET_OWNER, vmid(3));
+    let mut owners = announcement(1);
+    owners.owner = 3;
+    rig.share(&owners, &[(PLACE, 0x3000)]);
+    assert_eq!(rig.states(), [(1, ParcelState::Mapped)]);
+
+    rig.setup.rm.react(MessageId::VM_GET_PEERS, Reaction::Refuse(RmError::Busy));
+    rig.run(async |parcels| parcels.shared(&announcement(2)).await);
+    assert_eq!(rig.states().len(), 1, "whether it is a peer is not known");
 }
 
 #[test]
@@ -253,7 +273,7 @@ fn rights_and_attributes_of_others_are_theirs() {
     let mut memory = announcement(1);
     memory.attributes = vec![attribute(PEER, 1), attribute(OWN, 3), attribute(OWN, 0)];
     memory.access = vec![acl(PEER, MemoryRights::all()), acl(OWN, MemoryRights::READ)];
-    assert_eq!(announced(&memory, OWN, true), Ok((0x3000, Access::Read)));
+    assert_eq!(announced(&memory, OWN), Ok((0x3000, Access::Read)));
     let mut rig = Rig::new();
     rig.share(&memory, &[(PLACE, 0x3000)]);
     assert_eq!(rig.tables.mapped(), [(PLACE..PLACE + 0x3000, Access::Read)]);
@@ -296,12 +316,12 @@ fn what_lies_where_it_must_not_is_released_again() {
 fn a_refused_accept_leaves_nothing_and_a_doubtful_one_is_released() {
     let mut rig = Rig::new();
     rig.setup.rm.react(MessageId::MEM_ACCEPT, Reaction::Refuse(RmError::ValidateFailed));
-    rig.run(async |parcels| parcels.shared(&announcement(1)).await);
+    rig.announce(&announcement(1));
     assert_eq!((rig.asked(), rig.states()), (vec![MessageId::MEM_ACCEPT], vec![]));
 
     rig.setup.rm.react(MessageId::MEM_ACCEPT, Reaction::Silence);
     rig.setup.rm.react(MessageId::MEM_RELEASE, Reaction::Refuse(RmError::HandleInvalid));
-    rig.run(async |parcels| parcels.shared(&announcement(1)).await);
+    rig.announce(&announcement(1));
     assert_eq!(rig.asked(), [MessageId::MEM_ACCEPT, MessageId::MEM_RELEASE]);
     assert_eq!(rig.states(), []);
 }
@@ -326,10 +346,10 @@ fn one_handle_or_one_label_of_an_owner_is_accepted_once() {
     rig.asked();
     let mut other = announcement(1);
     other.label = 99;
-    rig.run(async |parcels| parcels.shared(&other).await);
+    rig.announce(&other);
     let mut same_label = announcement(2);
     same_label.label = 8;
-    rig.run(async |parcels| parcels.shared(&same_label).await);
+    rig.announce(&same_label);
     assert_eq!((rig.asked(), rig.states()), (vec![], vec![(1, ParcelState::Mapped)]));
     same_label.owner = 3;
     rig.share(&same_label, &[(PLACE + 0x10_0000, 0x3000)]);
