@@ -8,6 +8,7 @@
 //! | [`time`], [`task`] | the timer queue and the cooperative scheduler |
 //! | [`log`] | the log ring, which outlives a crash |
 //! | [`names`] | names that outlive what bore them |
+//! | [`rings`] | channels to other VMs through shared memory |
 //! | [`services`] | what answers other VMs |
 //! | [`watch`] | a rare look whether an interrupt was lost |
 //! | [`system`], [`shell`] | what was found, and the console that shows it |
@@ -28,6 +29,7 @@ pub mod interrupts;
 pub mod log;
 pub mod memory;
 pub mod names;
+pub mod rings;
 pub mod services;
 pub mod shell;
 pub mod system;

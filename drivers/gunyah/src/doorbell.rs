@@ -153,6 +153,14 @@ impl<H: Hypercalls> Doorbell<H> {
         }
     }
 
+    /// Has the task woken by the next vIRQ, whatever flags it brings: for who looks elsewhere for what there is to do,
+    /// and does so after this call. Flags stay where they are, unless [`Self::mask`] has them clear themselves.
+    #[inline]
+    pub fn register(&self, cx: &Context<'_>) {
+        self.waiter.register(cx.waker());
+        self.state.store(QUIET, Ordering::Release);
+    }
+
     /// Takes the flags that are set, if any.
     ///
     /// # Errors

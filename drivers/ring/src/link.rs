@@ -66,15 +66,16 @@ impl View<'_> {
     }
 }
 
-/// The mode in the line at `at`, if somebody has written one.
-pub(crate) fn mode_of(words: &[AtomicU64], at: usize) -> Option<Mode> {
+/// Session and mode in the line at `at`, if somebody has written them.
+pub(crate) fn stated(words: &[AtomicU64], at: usize) -> Option<(u16, Mode)> {
     let line = line(words, at)?;
     let (magic, rest) = unpair(line[IDENTITY].load(Ordering::Acquire));
     let position = Position::from_word(line[POSITION].load(Ordering::Relaxed));
     if magic != MAGIC || position.session == 0 {
         return None;
     }
-    [Mode::Bytes, Mode::Messages].into_iter().find(|mode| *mode as u32 == rest >> 16)
+    let mode = [Mode::Bytes, Mode::Messages].into_iter().find(|mode| *mode as u32 == rest >> 16);
+    mode.map(|mode| (position.session, mode))
 }
 
 /// A session that nobody in the memory has used last: not ours of `lines`, and none the peer says it has seen.
@@ -199,6 +200,10 @@ impl Link {
         let (magic, _) = unpair(view.peer(IDENTITY).load(Ordering::Relaxed));
         if peer.session == 0 || magic != MAGIC {
             return if was_connected { Err(RingError::PeerGone) } else { Ok(None) };
+        }
+        if self.seen != 0 {
+            // Not left behind: it came since. A peer in another mode is not to find us seeing it in ours.
+            self.check_header(view)?;
         }
         self.seen = peer.session;
         self.index = 0;

@@ -3,7 +3,7 @@
 use crate::error::RingError;
 use crate::input::Input;
 use crate::layout::{LINE, MINIMUM_SIZE, Mode, Modes, Side, capacity_of, max_message, place};
-use crate::link::{Lines, Link, fresh_session, mode_of};
+use crate::link::{Lines, Link, fresh_session, stated};
 use crate::memory::Memory;
 use crate::output::Output;
 
@@ -30,22 +30,21 @@ pub type Halves<M, B> = (Producer<M, B>, Consumer<M, B>);
 pub struct Ring;
 
 impl Ring {
-    /// What the other side says goes through each direction, as this side would say it: for who serves either mode.
+    /// The session of the other side, and what it says goes through each direction, as this side would say it: for who
+    /// serves either mode.
     ///
     /// `None` while the other side has not attached. What is found may be left from an earlier session; if the other
     /// side then comes with another mode, the halves fail with [`Field::Mode`](crate::Field::Mode).
-    pub fn peer_modes<M: Memory>(memory: &M, side: Side) -> Option<Modes> {
+    pub fn peer<M: Memory>(memory: &M, side: Side) -> Option<(u16, Modes)> {
         let words = memory.words();
         let capacity = capacity_of(words.len() * 8)?;
         let other = match side {
             Side::First => Side::Second,
             Side::Second => Side::First,
         };
-        let mode = |line| mode_of(words, line);
-        Some(Modes {
-            send: mode(place(side, capacity).consumer)?,
-            receive: mode(place(other, capacity).producer)?,
-        })
+        let (session, send) = stated(words, place(side, capacity).consumer)?;
+        let (also, receive) = stated(words, place(other, capacity).producer)?;
+        (session == also).then_some((session, Modes { send, receive }))
     }
 
     /// Begins a session on `memory` and tells the other side.

@@ -32,6 +32,9 @@ pub enum TransportError {
     /// The other side broke the rules of the transport.
     #[error("the peer broke the channel: {0}")]
     Broken(&'static str),
+    /// The ring says why; after a restart of the peer it can be used again.
+    #[error(transparent)]
+    Ring(#[from] shared_ring::RingError),
     /// The channel is gone, or was closed on this side.
     #[error("the channel is closed")]
     Closed,

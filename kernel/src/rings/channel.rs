@@ -1,0 +1,374 @@
+//! One ring, from the first header of its peer to its end.
+
+use super::{
+    link::Link,
+    memory::{RingMemory, Ringer, Unfit},
+};
+use crate::{
+    memory::shared::Lease,
+    services::{Channel, ChannelError, Directory, Identity, Medium, TransportError},
+};
+use alloc::{rc::Rc, string::String};
+use core::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    task::{Poll, Waker},
+};
+use embassy_futures::select::{Either, select};
+use gunyah::{
+    doorbell::{Doorbell, DoorbellSource, DoorbellTrigger},
+    hypercalls::Hypercalls,
+};
+use gunyah_abi::doorbell::ALL_FLAGS;
+use shared_ring::{Field, Mode, Modes, Ring, RingError, Side};
+use thiserror::Error;
+
+/// How often in a row a peer may come back with another mode before anything goes through.
+const MAX_MODE_CHANGES: u32 = 3;
+
+/// What goes on at a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RingState {
+    /// The peer has not attached yet.
+    Waiting,
+    /// In use, for messages or bytes.
+    Open(Mode),
+    /// Closed for good.
+    Closed(RingEnd),
+}
+
+/// Why a ring is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RingEnd {
+    /// The memory does not serve.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    /// The ring says why.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    /// The services say why.
+    #[error(transparent)]
+    Services(#[from] ChannelError),
+    /// Bytes one way and messages the other.
+    #[error("the peer's modes differ: a service needs messages both ways, echo bytes both ways")]
+    Mixed,
+    /// The peer cannot make up its mind.
+    #[error("the peer came with another mode {MAX_MODE_CHANGES} times in a row")]
+    ModeChanges,
+    /// The memory is wanted back.
+    #[error("its memory is recalled")]
+    Recalled,
+    /// The hypervisor took the memory away without a word.
+    #[error("its memory was taken away")]
+    Gone,
+    /// This VM ends, or the doorbells are gone.
+    #[error("ended on this side")]
+    Ended,
+}
+
+impl RingEnd {
+    /// Whether the peer, or whoever is above it, broke the rules.
+    fn is_misuse(&self) -> bool {
+        !matches!(self, Self::Recalled | Self::Ended)
+    }
+}
+
+/// What went through a ring. A message counts as one operation, and so does each piece of a stream.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Receiving operations.
+    pub received: Cell<u64>,
+    /// Bytes received.
+    pub received_bytes: Cell<u64>,
+    /// Sending operations.
+    pub sent: Cell<u64>,
+    /// Bytes sent.
+    pub sent_bytes: Cell<u64>,
+    /// How often the peer was rung.
+    pub rung: Cell<u64>,
+    /// How often the hypervisor refused to ring it.
+    pub unheard: Cell<u64>,
+    /// How often the peer came anew, or went.
+    pub restarts: Cell<u64>,
+}
+
+impl Counts {
+    /// Operations that moved an index of ours without a ring: the peer was awake.
+    pub fn saved(&self) -> u64 {
+        (self.received.get() + self.sent.get()).saturating_sub(self.rung.get())
+    }
+}
+
+pub(super) fn bump(count: &Cell<u64>, by: u64) {
+    count.set(count.get().wrapping_add(by));
+}
+
+/// A ring, as lists show it.
+pub struct RingChannel {
+    /// What it is for.
+    pub label: Option<u32>,
+    /// The VM at the other end.
+    pub peer: u16,
+    /// What went through it.
+    pub counts: Counts,
+    side: Side,
+    name: String,
+    state: Cell<RingState>,
+    /// What the shell wants sent.
+    text: RefCell<Option<String>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl RingChannel {
+    /// A ring of this VM, `own`, with the VM `peer`.
+    pub fn new(label: Option<u32>, own: u16, peer: u16) -> Self {
+        let name = match label {
+            Some(label) => alloc::format!("ring {label}"),
+            None => String::from("ring"),
+        };
+        Self {
+            label,
+            peer,
+            counts: Counts::default(),
+            side: Side::of(own, peer),
+            name,
+            state: Cell::new(RingState::Waiting),
+            text: RefCell::new(None),
+            waker: RefCell::new(None),
+        }
+    }
+
+    /// What goes on.
+    pub fn state(&self) -> RingState {
+        self.state.get()
+    }
+
+    /// Has a text sent, as one message or as bytes; false if the one before is not sent yet, or
+    /// there is no peer.
+    pub fn say(&self, text: &str) -> bool {
+        let open = matches!(self.state.get(), RingState::Open(_));
+        let free = open && self.text.borrow().is_none();
+        if free {
+            self.text.replace(Some(text.into()));
+            if let Some(waker) = &*self.waker.borrow() {
+                waker.wake_by_ref();
+            }
+        }
+        free
+    }
+
+    /// Serves the ring until it is closed, its memory recalled, or `ended` comes. The memory goes
+    /// back before this returns.
+    pub async fn run<H: Hypercalls>(
+        &self,
+        lease: Lease,
+        bell: &Doorbell<H>,
+        source: &DoorbellSource<H>,
+        directory: &Directory,
+        ended: impl Future<Output = ()>,
+    ) -> RingEnd {
+        let end = match RingMemory::new(lease) {
+            Ok(memory) => {
+                let lease = memory.clone();
+                let stop = select(lease.lease().recalled(), ended);
+                let kicks = Kicks::only(bell);
+                let end = match select(stop, self.serve(&memory, bell, source, directory)).await {
+                    Either::First(Either::First(())) => RingEnd::Recalled,
+                    Either::First(Either::Second(())) => RingEnd::Ended,
+                    Either::Second(end) => end,
+                };
+                drop(kicks);
+                end
+            }
+            Err(unfit) => unfit.into(),
+        };
+        self.state.set(RingState::Closed(end));
+        let level = if end.is_misuse() { log::Level::Warn } else { log::Level::Info };
+        log::log!(target: "ring", level, "{} of VM {}: {end}: closed", self.name, self.peer);
+        end
+    }
+
+    async fn serve<H: Hypercalls>(
+        &self,
+        memory: &RingMemory,
+        bell: &Doorbell<H>,
+        source: &DoorbellSource<H>,
+        directory: &Directory,
+    ) -> RingEnd {
+        let ringer = Ringer { source, counts: &self.counts };
+        let (mut changes, mut over) = (0, None);
+        loop {
+            self.state.set(RingState::Waiting);
+            let (session, modes) = poll_fn(|cx| {
+                self.remember(cx.waker());
+                bell.register(cx);
+                let peer =
+                    Ring::peer(memory, self.side).filter(|(session, _)| over != Some(*session));
+                peer.map_or(Poll::Pending, Poll::Ready)
+            })
+            .await;
+            if modes.send != modes.receive {
+                return RingEnd::Mixed;
+            }
+            let halves = Ring::attach(memory.clone(), self.side, modes, ringer);
+            let (producer, consumer) = match halves {
+                Ok((producer, consumer)) => (RefCell::new(producer), RefCell::new(consumer)),
+                Err(error) => return error.into(),
+            };
+            let link = Link { bell, counts: &self.counts, memory, producer, consumer };
+            self.state.set(RingState::Open(modes.receive));
+            let before = self.counts.received.get();
+            match self.serve_link(&link, modes, directory).await {
+                RingEnd::Ring(RingError::Corrupt { field: Field::Mode, value: 1 | 2 }) => {
+                    changes = if self.counts.received.get() == before { changes + 1 } else { 1 };
+                    if changes == MAX_MODE_CHANGES {
+                        return RingEnd::ModeChanges;
+                    }
+                }
+                RingEnd::Ring(RingError::PeerGone) => {
+                    let now = Ring::peer(memory, self.side).map(|(session, _)| session);
+                    over = now.or(Some(session));
+                }
+                end => return end,
+            }
+        }
+    }
+
+    /// Serves one session after the other, until the peer is gone or the ring cannot be used.
+    async fn serve_link<H: Hypercalls>(
+        &self,
+        link: &Link<'_, H>,
+        modes: Modes,
+        directory: &Directory,
+    ) -> RingEnd {
+        loop {
+            let error = match modes.receive {
+                Mode::Bytes => match select(link.echo(), self.talk(link, false)).await {
+                    Either::First(error) | Either::Second(error) => error,
+                },
+                Mode::Messages => {
+                    let offered = Offered::new(directory, self.identity());
+                    let served = offered.channel.serve(link);
+                    match select(served, self.talk(link, true)).await {
+                        Either::First(Ok(())) => return RingEnd::Ended,
+                        Either::First(Err(ChannelError::Transport(error))) => error,
+                        Either::First(Err(error)) => return error.into(),
+                        Either::Second(error) => error,
+                    }
+                }
+            };
+            match error {
+                TransportError::Ring(error @ RingError::PeerGone) => {
+                    self.note_restart();
+                    return error.into();
+                }
+                TransportError::Ring(RingError::PeerReset { .. }) => {
+                    self.note_restart();
+                    if let Err(error) = link.note_restart() {
+                        return end_of(error);
+                    }
+                }
+                TransportError::TooLarge { .. } => {
+                    log::warn!(target: "ring", "{} of VM {}: {error}", self.name, self.peer);
+                }
+                error => return end_of(error),
+            }
+        }
+    }
+
+    /// Counts a peer that came anew, or went. One that does nothing else does not fill the log.
+    fn note_restart(&self) {
+        bump(&self.counts.restarts, 1);
+        let restarts = self.counts.restarts.get();
+        if restarts.is_power_of_two() {
+            log::info!(target: "ring", "{} of VM {}: restart {restarts} of the peer", self.name, self.peer);
+        }
+    }
+
+    /// Sends what the shell wants sent; ends only with an error.
+    async fn talk<H: Hypercalls>(&self, link: &Link<'_, H>, whole: bool) -> TransportError {
+        poll_fn(|cx| {
+            self.remember(cx.waker());
+            let mut text = self.text.borrow_mut();
+            if let Some(words) = &*text {
+                match link.try_say(words.as_bytes(), whole) {
+                    Ok(true) => *text = None,
+                    // Tried again at the next ring of the bell.
+                    Ok(false) => {}
+                    Err(error) => {
+                        *text = None;
+                        return Poll::Ready(error);
+                    }
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn identity(&self) -> Identity {
+        let name = self.name.clone();
+        Identity { medium: Medium::Ring, label: self.label, peer: Some(self.peer), name }
+    }
+
+    fn remember(&self, waker: &Waker) {
+        let known = &mut *self.waker.borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
+    }
+}
+
+fn end_of(error: TransportError) -> RingEnd {
+    match error {
+        TransportError::Ring(error) => error.into(),
+        TransportError::Broken(_) => RingEnd::Gone,
+        error => RingEnd::Services(error.into()),
+    }
+}
+
+/// A doorbell whose flags clear themselves, so that each ring interrupts and none is received.
+struct Kicks<'a, H: Hypercalls>(Option<&'a Doorbell<H>>);
+
+impl<'a, H: Hypercalls> Kicks<'a, H> {
+    fn only(bell: &'a Doorbell<H>) -> Self {
+        // As a level the handler receives.
+        let is_edge = bell.trigger() == DoorbellTrigger::Edge;
+        let kicks = Self(is_edge.then_some(bell));
+        kicks.mask(ALL_FLAGS);
+        kicks
+    }
+
+    fn mask(&self, ack: u64) {
+        if let Some(Err(error)) = self.0.map(|bell| bell.mask(ALL_FLAGS, ack)) {
+            log::info!(target: "ring", "{error}");
+        }
+    }
+}
+
+impl<H: Hypercalls> Drop for Kicks<'_, H> {
+    fn drop(&mut self) {
+        self.mask(0);
+    }
+}
+
+/// A channel in the directory, for as long as it is served.
+struct Offered<'d> {
+    directory: &'d Directory,
+    channel: Rc<Channel>,
+}
+
+impl<'d> Offered<'d> {
+    fn new(directory: &'d Directory, identity: Identity) -> Self {
+        Self { directory, channel: directory.open(identity) }
+    }
+}
+
+impl Drop for Offered<'_> {
+    fn drop(&mut self) {
+        self.directory.close(&self.channel);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,374 @@
+//! A ring from both ends: the peer is played with the same crate, or writes what no peer may.
+
+use super::*;
+use crate::{
+    memory::shared::{
+        Access, Claim, SharedBuffer, SharedMaps, Source, Territory, fake::FakeMapper,
+    },
+    services::shipped::Echo,
+};
+use billy_protocol::{Frame, Kind, service::ECHO};
+use gunyah::fake::{DoorbellEnds, FakeHypervisor, FakeVm, Tasks};
+use shared_ring::{Bell, Consumer, Producer, RawMemory};
+use std::{boxed::Box, sync::Arc, vec, vec::Vec};
+
+const OWN: u16 = 0x80;
+const PEER: u16 = 69;
+/// Words of a control line; the peer has the lower VMID, so lines 0 and 1 of four are its direction out.
+const LINE: usize = 8;
+
+#[derive(Clone)]
+struct PeerBell(FakeVm, DoorbellEnds);
+
+impl Bell for PeerBell {
+    fn ring(&self) {
+        use gunyah::hypercalls::Hypercalls;
+        self.0.doorbell_send(self.1.source, 1).unwrap();
+    }
+}
+
+type Halves = (Producer<RawMemory, PeerBell>, Consumer<RawMemory, PeerBell>);
+
+/// A guest with one ring, and what its peer has of it.
+struct Rig {
+    hypervisor: FakeHypervisor,
+    to_guest: DoorbellEnds,
+    peer: FakeVm,
+    tables: Arc<FakeMapper>,
+    buffer: Arc<SharedBuffer>,
+    memory: RawMemory,
+    channel: &'static RingChannel,
+    bell: &'static Doorbell<FakeVm>,
+    source: &'static DoorbellSource<FakeVm>,
+    directory: &'static Directory,
+    ended: &'static Cell<bool>,
+    tasks: Tasks<'static>,
+    task: usize,
+}
+
+fn leak<T>(value: T) -> &'static T {
+    Box::leak(Box::new(value))
+}
+
+fn maps(tables: &Arc<FakeMapper>) -> &'static SharedMaps {
+    tables.maps(Territory::new(&[], 0x8000_0000..0x8004_0000, [], []))
+}
+
+impl Rig {
+    fn new() -> Self {
+        Self::with(0x4000, Access::ReadWrite)
+    }
+
+    fn with(size: u64, access: Access) -> Self {
+        let hypervisor = FakeHypervisor::new();
+        let (guest, peer) = (hypervisor.vm(), hypervisor.vm());
+        let to_guest = hypervisor.doorbell(&peer, &guest);
+        let to_peer = hypervisor.doorbell(&guest, &peer);
+        let tables = Arc::new(FakeMapper::default());
+        let range = 0x9000_0000..0x9000_0000 + size;
+        let region = maps(&tables).map(range, access, Claim::Parcel).unwrap();
+        let start = region.as_ptr();
+        // SAFETY: the fake tables' memory lives as long as the mapping, which the tests end last.
+        let memory = unsafe { RawMemory::new(start, size as usize) }.unwrap();
+        let buffer = SharedBuffer::new(Source::Tree(None), Some(7), Some(PEER), vec![region]);
+        let directory = leak(Directory::new(None));
+        directory.add(&Echo);
+        let mut rig = Self {
+            hypervisor,
+            to_guest,
+            peer,
+            tables,
+            buffer,
+            memory,
+            channel: leak(RingChannel::new(Some(7), OWN, PEER)),
+            bell: leak(Doorbell::new(guest.clone(), to_guest.receiver, DoorbellTrigger::Edge)),
+            source: leak(DoorbellSource::new(guest, to_peer.source)),
+            directory,
+            ended: leak(Cell::new(false)),
+            tasks: Tasks::new(),
+            task: 0,
+        };
+        let (channel, bell, source) = (rig.channel, rig.bell, rig.source);
+        let (directory, ended) = (rig.directory, rig.ended);
+        let lease = rig.buffer.lease().unwrap();
+        let end = poll_fn(move |_| if ended.get() { Poll::Ready(()) } else { Poll::Pending });
+        rig.task = rig.tasks.spawn(async move {
+            channel.run(lease, bell, source, directory, end).await;
+        });
+        rig.settle();
+        rig
+    }
+
+    /// Delivers interrupts and runs the guest until nothing is left to do.
+    fn settle(&mut self) {
+        self.tasks.run_until_idle();
+        while self.hypervisor.take_virq(self.to_guest.virq) {
+            self.bell.on_interrupt();
+            self.tasks.run_until_idle();
+        }
+    }
+
+    /// The peer attaches.
+    fn attach(&mut self, modes: Modes) -> Halves {
+        let bell = PeerBell(self.peer.clone(), self.to_guest);
+        let mut halves = Ring::attach(self.memory, Side::of(PEER, OWN), modes, bell).unwrap();
+        self.settle();
+        for _ in 0..3 {
+            // The peer looks whether somebody has come.
+            let _ = (halves.0.room(), halves.1.unread());
+            self.settle();
+        }
+        halves
+    }
+
+    fn word(&self, at: usize) -> &core::sync::atomic::AtomicU64 {
+        use shared_ring::Memory;
+        &self.memory.words()[at]
+    }
+
+    /// Changes a word that the peer may write.
+    fn spoil(&self, at: usize, change: fn(u64) -> u64) {
+        use core::sync::atomic::Ordering::Relaxed;
+        let word = self.word(at);
+        word.store(change(word.load(Relaxed)), Relaxed);
+    }
+
+    fn ring(&mut self) {
+        PeerBell(self.peer.clone(), self.to_guest).ring();
+        self.settle();
+    }
+
+    fn end(&self) -> Option<RingEnd> {
+        match self.channel.state() {
+            RingState::Closed(end) => Some(end),
+            _ => None,
+        }
+    }
+}
+
+fn request(id: u32, data: &[u8]) -> Vec<u8> {
+    let mut payload = vec![data.len() as u8];
+    payload.extend(data);
+    let mut buffer = vec![0; payload.len() + 8];
+    let frame = Frame { kind: Kind::Request, service: ECHO, request: id, payload: &payload };
+    frame.write(&mut buffer).unwrap();
+    buffer
+}
+
+fn echoed(rig: &mut Rig, halves: &mut Halves, id: u32, data: &[u8]) {
+    assert!(halves.0.try_send(&request(id, data)).unwrap());
+    rig.settle();
+    let mut reply = [0; 256];
+    let size = halves.1.try_receive(&mut reply).unwrap().expect("a reply");
+    let frame = Frame::parse(&reply[..size]).unwrap();
+    assert_eq!((frame.kind, frame.request), (Kind::Reply, id));
+    assert_eq!(&frame.payload[1..], data);
+}
+
+#[test]
+fn requests_in_messages_are_answered_by_the_services() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.channel.state(), RingState::Waiting);
+    let mut halves = rig.attach(Modes::MESSAGES);
+    assert_eq!(rig.channel.state(), RingState::Open(Mode::Messages));
+    for id in 0..300 {
+        echoed(&mut rig, &mut halves, id, &[id as u8; 64]);
+    }
+    let counts = &rig.channel.counts;
+    assert_eq!((counts.received.get(), counts.sent.get()), (300, 300));
+    assert_eq!(counts.received_bytes.get(), 300 * 73);
+    assert_eq!(counts.rung.get() + counts.saved(), 600);
+    assert!(counts.rung.get() < 10, "a peer that never sleeps is not rung");
+}
+
+#[test]
+fn bytes_come_back_as_they_came() {
+    let mut rig = Rig::new();
+    let (mut out, mut back) = rig.attach(Modes::BYTES);
+    assert_eq!(rig.channel.state(), RingState::Open(Mode::Bytes));
+    let data: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
+    let (mut sent, mut received) = (0, Vec::<u8>::new());
+    while received.len() < data.len() {
+        sent += out.write(&data[sent..]).unwrap();
+        out.sleep(1).unwrap();
+        rig.ring();
+        let mut block = [0; 1000];
+        let size = back.read(&mut block).unwrap();
+        back.sleep().unwrap();
+        received.extend(&block[..size]);
+    }
+    assert_eq!(received, data);
+    assert_eq!(rig.channel.counts.sent_bytes.get(), 100_000);
+}
+
+#[test]
+fn a_peer_that_was_there_first_is_found() {
+    let mut rig = Rig::new();
+    drop(rig.attach(Modes::BYTES));
+    // It comes again with another mode than the one that its header, left behind, still states.
+    let mut halves = rig.attach(Modes::MESSAGES);
+    rig.ring();
+    echoed(&mut rig, &mut halves, 1, b"hello");
+    assert_eq!(rig.channel.state(), RingState::Open(Mode::Messages));
+}
+
+#[test]
+fn a_peer_that_restarts_is_served_anew() {
+    let mut rig = Rig::new();
+    for id in 0..5 {
+        let mut halves = rig.attach(Modes::MESSAGES);
+        rig.ring();
+        echoed(&mut rig, &mut halves, id, b"again");
+    }
+    assert!(rig.channel.counts.restarts.get() >= 4);
+    assert_eq!(rig.end(), None);
+}
+
+#[test]
+fn misuse_closes_the_ring_and_names_field_and_value() {
+    type Misuse = fn(&Rig, &mut Halves);
+    let cases: [(Modes, Misuse, &str); 4] = [
+        (
+            Modes::MESSAGES,
+            |rig, _| rig.spoil(2, |position| position & !0xffff_ffff | 0xdead_bee8),
+            "the peer's head is invalid: 0xdeadbee8",
+        ),
+        (
+            Modes::BYTES,
+            |rig, _| rig.spoil(2, |position| position & !0xffff_ffff | 0xffff_ffff),
+            "the peer's head is invalid: 0xffffffff",
+        ),
+        (
+            Modes::MESSAGES,
+            |rig, halves| {
+                halves.0.try_send(b"12345678").unwrap();
+                // Behind the request of 23 bytes and its header.
+                rig.spoil(4 * LINE + 4, |_| 0xffff);
+            },
+            "the peer's message length is invalid: 0xffff",
+        ),
+        (
+            Modes::MESSAGES,
+            |rig, _| {
+                rig.spoil(LINE + 2 + 2 * LINE, |position| position & 0xffff_ffff_ffff | 9 << 48)
+            },
+            "the peer's session seen is invalid: 0x9",
+        ),
+    ];
+    for (modes, misuse, says) in cases {
+        let mut rig = Rig::new();
+        let mut halves = rig.attach(modes);
+        if modes == Modes::MESSAGES {
+            echoed(&mut rig, &mut halves, 0, b"so far so good");
+        }
+        misuse(&rig, &mut halves);
+        // The shell's word makes the guest look at the other direction, too.
+        rig.channel.say("?");
+        rig.ring();
+        assert_eq!(rig.end().expect(says).to_string(), says);
+        assert!(rig.tasks.is_done(rig.task) && !rig.buffer.is_leased());
+        assert!(rig.directory.channels().is_empty());
+        rig.ring();
+        drop(halves);
+    }
+}
+
+#[test]
+fn messages_that_are_no_requests_close_the_ring_in_the_end() {
+    let mut rig = Rig::new();
+    let mut halves = rig.attach(Modes::MESSAGES);
+    let mut reply = [0; 256];
+    for _ in 0..20 {
+        // Once the ring is closed the peer finds nobody there.
+        let _ = halves.0.try_send(b"nonsense, of no version");
+        rig.settle();
+        while let Ok(Some(_)) = halves.1.try_receive(&mut reply) {}
+    }
+    let end = rig.end().unwrap();
+    assert!(end.to_string().contains("16 messages in a row were no requests"), "{end}");
+}
+
+#[test]
+fn a_message_that_is_too_large_is_skipped() {
+    let mut rig = Rig::with(0x1_0000, Access::ReadWrite);
+    let mut halves = rig.attach(Modes::MESSAGES);
+    assert!(halves.0.try_send(&[1; 5000]).unwrap());
+    rig.settle();
+    echoed(&mut rig, &mut halves, 9, b"still here");
+}
+
+#[test]
+fn memory_that_is_recalled_is_given_back_at_once() {
+    let mut rig = Rig::new();
+    let halves = rig.attach(Modes::MESSAGES);
+    let buffer = rig.buffer.clone();
+    let recalled = rig.tasks.spawn(async move { buffer.recall().await });
+    rig.settle();
+    assert_eq!(rig.end(), Some(RingEnd::Recalled));
+    assert!(rig.tasks.is_done(recalled));
+    assert_eq!(rig.tables.mapped(), []);
+    core::mem::forget(halves);
+}
+
+#[test]
+fn memory_that_is_taken_away_by_force_closes_the_ring() {
+    for modes in [Modes::MESSAGES, Modes::BYTES] {
+        let mut rig = Rig::new();
+        let halves = rig.attach(modes);
+        rig.tables.take_away(0x9000_0000);
+        rig.ring();
+        assert_eq!(rig.end(), Some(RingEnd::Gone));
+        drop(halves);
+    }
+}
+
+#[test]
+fn a_ring_whose_bells_go_ends() {
+    let mut rig = Rig::new();
+    let halves = rig.attach(Modes::BYTES);
+    rig.ended.set(true);
+    rig.ring();
+    assert_eq!(rig.end(), Some(RingEnd::Ended));
+    drop(halves);
+}
+
+#[test]
+fn what_cannot_hold_a_ring_is_named() {
+    let rig = Rig::with(0x4000, Access::Read);
+    assert_eq!(rig.end().unwrap().to_string(), "the shared memory is read-only");
+    let mut rig = Rig::new();
+    let halves = rig.attach(Modes { send: Mode::Bytes, receive: Mode::Messages });
+    assert_eq!(rig.end(), Some(RingEnd::Mixed));
+    drop(halves);
+}
+
+#[test]
+fn a_peer_that_changes_its_mode_without_end_is_given_up() {
+    let mut rig = Rig::new();
+    let _first = core::mem::ManuallyDrop::new(rig.attach(Modes::BYTES));
+    for n in 0..10 {
+        let modes = if n % 2 == 0 { Modes::MESSAGES } else { Modes::BYTES };
+        let _other = core::mem::ManuallyDrop::new(rig.attach(modes));
+        rig.ring();
+    }
+    assert_eq!(rig.end(), Some(RingEnd::ModeChanges));
+}
+
+#[test]
+fn the_shell_can_say_something() {
+    let mut rig = Rig::new();
+    assert!(!rig.channel.say("nobody is there"));
+    let mut halves = rig.attach(Modes::MESSAGES);
+    assert!(rig.channel.say("hello"));
+    assert!(!rig.channel.say("one at a time"));
+    rig.settle();
+    let mut text = [0; 64];
+    assert_eq!(halves.1.try_receive(&mut text).unwrap(), Some(5));
+    assert_eq!(&text[..5], b"hello");
+    drop(halves);
+    let mut halves = rig.attach(Modes::BYTES);
+    rig.ring();
+    assert!(rig.channel.say("bytes"));
+    rig.settle();
+    assert_eq!(halves.1.read(&mut text).unwrap(), 5);
+}

@@ -1,0 +1,201 @@
+//! The two halves of a ring in use: whole messages for the services, or a stream of bytes.
+
+use super::{
+    channel::{Counts, bump},
+    memory::{RingMemory, Ringer},
+};
+use crate::{
+    services::{Limits, Transport, TransportError},
+    task::yield_now,
+};
+use alloc::boxed::Box;
+use core::{
+    cell::RefCell,
+    future::poll_fn,
+    task::{Context, Poll},
+};
+use gunyah::{doorbell::Doorbell, hypercalls::Hypercalls};
+use shared_ring::{Consumer, Producer, RingError};
+
+/// The largest message, in bytes, whatever the ring could take: there are buffers for it.
+pub(super) const LARGEST: usize = 4096;
+/// Bytes that are moved at a time.
+const BLOCK: usize = 4096;
+/// Blocks that are moved before other tasks get their turn.
+const BURST: u32 = 16;
+
+/// Aligned, so that words are moved and not bytes.
+#[repr(C, align(64))]
+struct Block([u8; BLOCK]);
+
+/// A ring in use.
+pub(super) struct Link<'a, H: Hypercalls> {
+    pub bell: &'a Doorbell<H>,
+    pub counts: &'a Counts,
+    pub memory: &'a RingMemory,
+    pub producer: RefCell<Producer<RingMemory, Ringer<'a, H>>>,
+    pub consumer: RefCell<Consumer<RingMemory, Ringer<'a, H>>>,
+}
+
+impl<H: Hypercalls> Link<'_, H> {
+    /// Sends everything back as it came; returns why it ends.
+    pub async fn echo(&self) -> TransportError {
+        let mut block = Box::new(Block([0; BLOCK]));
+        let mut blocks = 0;
+        loop {
+            let size = match poll_fn(|cx| self.poll_read(cx, &mut block.0)).await {
+                Ok(size) => size,
+                Err(error) => return error,
+            };
+            let mut rest = block.0.get(..size).unwrap_or_default();
+            while !rest.is_empty() {
+                match poll_fn(|cx| self.poll_write(cx, rest)).await {
+                    Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+                    Err(error) => return error,
+                }
+            }
+            blocks += 1;
+            if blocks % BURST == 0 {
+                yield_now().await;
+            }
+        }
+    }
+
+    /// Takes note of a peer that restarted or went, which each half tells once.
+    pub fn note_restart(&self) -> Result<(), TransportError> {
+        let halves =
+            [self.producer.borrow_mut().room().err(), self.consumer.borrow_mut().unread().err()];
+        for error in halves.into_iter().flatten() {
+            match error {
+                RingError::PeerReset { .. } | RingError::PeerGone => {}
+                error => return Err(self.failed(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what a person at the shell wants sent, if there is room for all of it.
+    pub fn try_say(&self, text: &[u8], whole: bool) -> Result<bool, TransportError> {
+        let mut producer = self.producer.borrow_mut();
+        let sent = match whole {
+            true => producer.try_send(text),
+            false => match producer.room() {
+                Ok(Some(room)) if room >= text.len() => producer.write(text).map(|_| true),
+                other => other.map(|_| false),
+            },
+        };
+        let sent = sent.map_err(|error| self.failed(error))?;
+        if sent {
+            self.count_sent(text.len());
+        }
+        Ok(sent)
+    }
+
+    fn poll_read(&self, cx: &Context<'_>, to: &mut [u8]) -> Poll<Result<usize, TransportError>> {
+        let mut half = self.consumer.borrow_mut();
+        let attempt = |half: &mut Consumer<_, _>| Ok(Some(half.read(to)?).filter(|size| *size > 0));
+        self.poll(cx, &mut *half, attempt, Consumer::sleep).map_ok(|size| self.count_received(size))
+    }
+
+    fn poll_write(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<Result<usize, TransportError>> {
+        let mut half = self.producer.borrow_mut();
+        let attempt = |half: &mut Producer<_, _>| Ok(Some(half.write(bytes)?).filter(|n| *n > 0));
+        let sleep = |half: &mut Producer<_, _>| half.sleep(bytes.len());
+        self.poll(cx, &mut *half, attempt, sleep).map_ok(|size| self.count_sent(size))
+    }
+
+    /// Makes an attempt, and one more once the peer knows that we sleep.
+    fn poll<T, P>(
+        &self,
+        cx: &Context<'_>,
+        half: &mut P,
+        mut attempt: impl FnMut(&mut P) -> Result<Option<T>, RingError>,
+        sleep: impl FnOnce(&mut P) -> Result<bool, RingError>,
+    ) -> Poll<Result<T, TransportError>> {
+        let turn = || -> Result<Option<T>, RingError> {
+            if let Some(done) = attempt(half)? {
+                return Ok(Some(done));
+            }
+            self.bell.register(cx);
+            if sleep(half)? {
+                return Ok(None);
+            }
+            let done = attempt(half)?;
+            if done.is_none() {
+                // It came and went, which no honest peer can make. Others go first.
+                cx.waker().wake_by_ref();
+            }
+            Ok(done)
+        };
+        match turn() {
+            // What came from a page that is not shared any more is nobody's.
+            _ if self.memory.is_gone() => Poll::Ready(Err(self.gone())),
+            Ok(Some(done)) => Poll::Ready(Ok(done)),
+            Ok(None) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error.into())),
+        }
+    }
+
+    fn failed(&self, error: RingError) -> TransportError {
+        if self.memory.is_gone() { self.gone() } else { error.into() }
+    }
+
+    fn gone(&self) -> TransportError {
+        TransportError::Broken("its memory was taken away")
+    }
+
+    fn count_received(&self, size: usize) -> usize {
+        bump(&self.counts.received, 1);
+        bump(&self.counts.received_bytes, size as u64);
+        size
+    }
+
+    fn count_sent(&self, size: usize) -> usize {
+        bump(&self.counts.sent, 1);
+        bump(&self.counts.sent_bytes, size as u64);
+        size
+    }
+}
+
+impl<H: Hypercalls> Transport for Link<'_, H> {
+    fn limits(&self) -> Limits {
+        Limits {
+            receive: self.consumer.borrow().max_message().min(LARGEST),
+            send: self.producer.borrow().max_message().min(LARGEST),
+        }
+    }
+
+    async fn receive(&self, buffer: &mut [u8]) -> Result<usize, TransportError> {
+        let result = poll_fn(|cx| {
+            let mut half = self.consumer.borrow_mut();
+            self.poll(cx, &mut *half, |half| half.try_receive(buffer), Consumer::sleep)
+        });
+        match result.await {
+            Ok(size) => Ok(self.count_received(size)),
+            Err(TransportError::Ring(RingError::TargetTooSmall { length, buffer })) => {
+                self.consumer.borrow_mut().skip()?;
+                Err(TransportError::TooLarge { size: length, max: buffer })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn send(&self, message: &[u8]) -> Result<(), TransportError> {
+        let sent = poll_fn(|cx| {
+            let mut half = self.producer.borrow_mut();
+            let attempt = |half: &mut Producer<_, _>| Ok(half.try_send(message)?.then_some(()));
+            let sleep = |half: &mut Producer<_, _>| half.sleep(message.len());
+            self.poll(cx, &mut *half, attempt, sleep)
+        });
+        match sent.await {
+            Ok(()) => {
+                self.count_sent(message.len());
+                Ok(())
+            }
+            Err(TransportError::Ring(RingError::MessageTooLong { length, limit })) => {
+                Err(TransportError::TooLarge { size: length, max: limit })
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
