@@ -62,6 +62,9 @@ impl Trees {
         if let Some(uart) = variation.uart {
             texts.push(expanded(&sources.join(uart.source()), &mut ids)?);
         }
+        if variation.shared_memory {
+            texts.push(expanded(&sources.join("shared-memory.dts"), &mut ids)?);
+        }
         texts.extend(variation.bootargs.as_deref().map(variation::bootargs_overlay));
 
         let base_file = work.path.join("base.dtb");

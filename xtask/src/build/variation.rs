@@ -11,6 +11,9 @@ pub struct Variation {
     /// Give the guest a UART
     #[arg(long, value_enum, value_name = "UART")]
     pub uart: Option<UartChoice>,
+    /// Share memory with the guest from the start: a buffer with doorbells, and a plain one
+    #[arg(long)]
+    pub shared_memory: bool,
     /// The guest's command line
     #[arg(long, value_name = "TEXT")]
     pub bootargs: Option<String>,

@@ -74,7 +74,7 @@ fn load(what: &str, (from, length): (u64, u64), to: u64) -> Load {
 #[cfg(test)]
 mod tests {
     use billy_shim::machine_file::{
-        DoorbellSource, LabelledQueuePair, QueuePair, ReceivedDoorbell, UartKind,
+        DoorbellSource, LabelledQueuePair, QueuePair, ReceivedDoorbell, SharedBuffer, UartKind,
     };
 
     use super::*;
@@ -136,6 +136,7 @@ mod tests {
             let variation = Variation {
                 no_rm: true,
                 uart: Some(choice),
+                shared_memory: false,
                 bootargs: Some("console=uart".into()),
             };
             let trees = Trees::varied(Capabilities::Random(7), &variation).unwrap();
@@ -147,6 +148,35 @@ mod tests {
             assert_eq!(vm.resource_manager, None);
             assert_eq!(vm.queue_pairs.len(), 1);
         }
+    }
+
+    #[test]
+    fn shared_buffers_are_those_of_the_tree() {
+        let variation = Variation { shared_memory: true, ..Variation::default() };
+        let trees = Trees::varied(Capabilities::Linear, &variation).unwrap();
+        let file = machine(&trees.concatenated());
+        assert_eq!(file, machine(&trees.merged));
+        let [vm] = file.vms.as_slice() else { panic!("{file}") };
+        assert_eq!((vm.ram_base, vm.ram_size), (0x8000_0000, 0x400_0000));
+        let ring = SharedBuffer {
+            label: 16,
+            peer: 3,
+            ipa: 0x4000_2000,
+            size: 0x2_0000,
+            handle: Some(0),
+            source: Some(7),
+            doorbell: Some(6),
+        };
+        let plain = SharedBuffer {
+            label: 17,
+            ipa: 0x4002_2000,
+            size: 0x4000,
+            handle: Some(1),
+            source: None,
+            doorbell: None,
+            ..ring
+        };
+        assert_eq!(vm.shared, [ring, plain]);
     }
 
     #[test]

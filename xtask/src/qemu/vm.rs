@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, bail, ensure};
 use billy_dt::{self as dt, AddressRange, Interrupt, Platform};
 use billy_shim::machine_file::{
-    DoorbellSource, GicFrames, LabelledQueuePair, QueuePair, ReceivedDoorbell, UartConfig,
-    UartKind, VmConfig,
+    DoorbellSource, GicFrames, LabelledQueuePair, QueuePair, ReceivedDoorbell, SharedBuffer,
+    UartConfig, UartKind, VmConfig,
 };
 
 /// What the shim can give to its VM.
@@ -47,6 +47,15 @@ pub fn vm(platform: &Platform, ram: AddressRange) -> Result<VmConfig> {
         cap: source.capability.0,
         can_clear: false,
     });
+    let shared = platform.shared_buffers.iter().map(|buffer| SharedBuffer {
+        label: buffer.label.unwrap_or_default(),
+        peer: buffer.peer.unwrap_or(owner),
+        ipa: buffer.range.start,
+        size: buffer.range.size,
+        handle: buffer.parcel,
+        source: buffer.tx_doorbell.map(|capability| capability.0),
+        doorbell: buffer.rx_doorbell.map(|capability| capability.0),
+    });
     Ok(VmConfig {
         vmid: identity.map_or(VMID, |vm| vm.vmid),
         owner,
@@ -60,6 +69,7 @@ pub fn vm(platform: &Platform, ram: AddressRange) -> Result<VmConfig> {
         queue_pairs: pairs.collect::<Result<_>>()?,
         doorbells: bells.collect(),
         sources: sources.collect(),
+        shared: shared.collect(),
         uarts: platform.uarts.iter().map(uart).collect(),
         ..VmConfig::default()
     })
@@ -72,16 +82,16 @@ pub fn has_no_console(platform: &Platform) -> bool {
 }
 
 fn refuse_what_is_not_there(platform: &Platform) -> Result<()> {
-    if let [_, second, ..] = platform.memory.as_slice() {
+    // RM lists among memory what is shared from the start.
+    let is_ram = |memory: &&AddressRange| !is_shared(platform, memory);
+    let mut ram = platform.memory.iter().filter(is_ram);
+    let size = ram.next().map_or(0, |memory| memory.size);
+    if let Some(second) = ram.next() {
         bail!("memory at {:#x} beside the first: the shim's VM has one range", second.start);
     }
-    let size = platform.memory.iter().map(|memory| memory.size).max().unwrap_or(0);
     ensure!(size <= MOST_MEMORY, "{} MiB of memory: the shim has 2 GiB for its VM", size >> 20);
     if let Some(queue) = platform.queues.first() {
         bail!("{}: the shim has message queues in pairs only", queue.path);
-    }
-    if let Some(buffer) = platform.shared_buffers.first() {
-        bail!("{}: the shim shares no memory", buffer.path);
     }
     let Interrupt { intid, .. } = platform.virtual_timer;
     ensure!(
@@ -94,6 +104,21 @@ fn refuse_what_is_not_there(platform: &Platform) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether shared buffers fill all of a range of memory.
+fn is_shared(platform: &Platform, memory: &AddressRange) -> bool {
+    let mut buffers: Vec<_> = platform.shared_buffers.iter().map(|buffer| buffer.range).collect();
+    buffers.sort_by_key(|buffer| buffer.start);
+    let inside = buffers.into_iter().filter(|buffer| memory.contains(buffer));
+    let reached =
+        inside.fold(
+            memory.start,
+            |reached, buffer| {
+                if buffer.start == reached { buffer.end() } else { reached }
+            },
+        );
+    reached == memory.end()
 }
 
 /// The interrupt controller's frames, one redistributor for each CPU.
