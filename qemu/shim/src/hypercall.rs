@@ -243,6 +243,7 @@ impl From<LookupError> for Error {
         match error {
             LookupError::Undecodable => Self::ArgumentInvalid,
             LookupError::Null => Self::CspaceCapNull,
+            LookupError::Revoked => Self::CspaceCapRevoked,
             LookupError::WrongType => Self::CspaceWrongObjectType,
             LookupError::InsufficientRights => Self::CspaceInsufficientRights,
         }

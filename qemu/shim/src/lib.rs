@@ -3,6 +3,7 @@
 
 extern crate alloc;
 
+pub mod channel;
 pub mod exit;
 #[cfg(test)]
 mod fake;

@@ -223,6 +223,8 @@ impl Machine {
         let now = world.clock.now();
         for peer in &mut self.peers {
             let mut surroundings = Surroundings {
+                vms: &mut self.vms,
+                random: &mut self.random,
                 objects: &mut self.objects,
                 rm: &mut self.rm,
                 uarts: &mut self.uarts,
@@ -268,6 +270,8 @@ impl Machine {
         }
         let now = world.clock.now();
         let mut surroundings = Surroundings {
+            vms: &mut self.vms,
+            random: &mut self.random,
             objects: &mut self.objects,
             rm: &mut self.rm,
             uarts: &mut self.uarts,

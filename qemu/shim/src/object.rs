@@ -28,27 +28,63 @@ pub struct DoorbellIndex(usize);
 pub struct Objects {
     queues: Vec<MessageQueue>,
     doorbells: Vec<Doorbell>,
+    free_queues: Vec<QueueIndex>,
+    free_doorbells: Vec<DoorbellIndex>,
 }
 
 impl Objects {
     /// Adds a message queue.
     pub fn add_queue(&mut self, queue: MessageQueue) -> QueueIndex {
+        if let Some(free) = self.free_queues.pop() {
+            self.queues[free.0] = queue;
+            return free;
+        }
         self.queues.push(queue);
         QueueIndex(self.queues.len() - 1)
     }
 
     /// Adds a doorbell.
     pub fn add_doorbell(&mut self, doorbell: Doorbell) -> DoorbellIndex {
+        if let Some(free) = self.free_doorbells.pop() {
+            self.doorbells[free.0] = doorbell;
+            return free;
+        }
         self.doorbells.push(doorbell);
         DoorbellIndex(self.doorbells.len() - 1)
     }
 
-    /// The queue of that index. Indexes are only made by [`Self::add_queue`], and nothing is ever removed.
+    /// Ends an object: nothing happens to it any more, and its index may be given to another. Returns the interrupts that it
+    /// drove.
+    pub fn remove(&mut self, object: Object) -> Vec<Virq> {
+        let virqs = match object {
+            Object::Queue(index) => {
+                let queue = self.queue(index);
+                queue.restart();
+                let virqs = [queue.tx_virq.take(), queue.rx_virq.take()];
+                self.free_queues.push(index);
+                virqs
+            }
+            Object::Doorbell(index) => {
+                let virq = core::mem::take(self.doorbell(index)).virq;
+                self.free_doorbells.push(index);
+                [virq, None]
+            }
+        };
+        virqs.into_iter().flatten().collect()
+    }
+
+    /// How many objects there are, and places for others that are gone.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.queues.len() + self.doorbells.len()
+    }
+
+    /// The queue of that index. Indexes are only made by [`Self::add_queue`], and none is taken away.
     pub fn queue(&mut self, index: QueueIndex) -> &mut MessageQueue {
         &mut self.queues[index.0]
     }
 
-    /// The doorbell of that index. Indexes are only made by [`Self::add_doorbell`], and nothing is ever removed.
+    /// The doorbell of that index. Indexes are only made by [`Self::add_doorbell`], and none is taken away.
     pub fn doorbell(&mut self, index: DoorbellIndex) -> &mut Doorbell {
         &mut self.doorbells[index.0]
     }

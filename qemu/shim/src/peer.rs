@@ -2,20 +2,24 @@
 //!
 //! Left alone, the peer connects the guest's console with the serial line, answers each doorbell once with the flags as
 //! received, and each message once with the prefix `re:`. It starts nothing by itself; a script makes it ring, send, type
-//! and misbehave ([`script`] is the language; `play`, `memory` and
-//! `misbehave` play it).
+//! and misbehave ([`script`] is the language; `play`, `memory`,
+//! `channel` and `misbehave` play it).
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use gunyah_abi::rm::PRIMARY_VMID;
+
 use crate::fault::{Faulty, HypercallFaults};
 use crate::object::{DoorbellIndex, Objects, QueueIndex};
+use crate::random::Random;
 use crate::rm::{MemoryAction, ResourceManager};
 use crate::seam::Console;
 use crate::uart::Uart;
-use crate::vm::{VmEnd, VmIndex};
+use crate::vm::{Vm, VmEnd, VmIndex};
 
+mod channel;
 mod memory;
 mod misbehave;
 mod partner;
@@ -79,6 +83,10 @@ pub struct Peer {
 
 /// What the peer works with while it runs.
 pub struct Surroundings<'a> {
+    /// The VMs, for what they hold.
+    pub vms: &'a mut [Vm],
+    /// Random numbers.
+    pub random: &'a mut Random,
     /// The machine's objects.
     pub objects: &'a mut Objects,
     /// The Resource Manager, whose client the peer is as console owner.
@@ -102,6 +110,13 @@ pub enum Verdict {
     Stop,
     /// A step failed.
     Failure(ScriptFailure),
+}
+
+impl Surroundings<'_> {
+    /// VMID of the VM's owner.
+    fn owner(&self, vm: VmIndex) -> u16 {
+        self.vms.get(vm.0).map_or(PRIMARY_VMID, |vm| vm.owner)
+    }
 }
 
 impl Peer {
@@ -135,7 +150,9 @@ impl Peer {
     /// Shares a doorbell that the guest rings.
     pub fn add_source(&mut self, label: u32, doorbell: DoorbellIndex) {
         let free = |bells: &Bells| bells.rung_by_guest.is_none();
-        self.bells_for(label, free).rung_by_guest = Some(doorbell);
+        let bells = self.bells_for(label, free);
+        bells.rung_by_guest = Some(doorbell);
+        bells.sends_seen = 0;
     }
 
     fn bells_for(&mut self, label: u32, free: impl Fn(&Bells) -> bool) -> &mut Bells {

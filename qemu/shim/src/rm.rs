@@ -6,9 +6,10 @@
 //! consoles, `memory` the memory parcels. `behaviour` has the limits, `fault` what a script makes go wrong. The owner of a VM that is no VM of this
 //! machine is the peer, reached through [`Owner`].
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use gunyah_abi::rm::payload::HypResource;
+use gunyah_abi::rm::payload::{HypResource, StateReply};
 use gunyah_abi::rm::{MessageId, OsState, PacketType, RmError};
 
 use crate::object::{Objects, QueueIndex};
@@ -87,6 +88,8 @@ pub struct ResourceManager {
     notifications: u16,
     behaviour: Behaviour,
     memory: Memory,
+    /// What is known of VMs that are none of this machine.
+    strangers: BTreeMap<u16, StateReply>,
 }
 
 impl ResourceManager {

@@ -1,7 +1,8 @@
 //! Capability tables: which objects a VM may touch, and how.
 //!
 //! Ids are opaque to the guest. A debug build of the hypervisor counts them from 0, a release build scrambles them; the
-//! machine file gives each one, and the same numbers stand in the VM's device tree.
+//! machine file gives each one, and the same numbers stand in the VM's device tree. Capabilities that are made later get
+//! the next number, or a scrambled one if the others are.
 
 use alloc::vec::Vec;
 
@@ -9,9 +10,16 @@ use bitflags::bitflags;
 use gunyah_abi::CapabilityId;
 
 use crate::object::{DoorbellIndex, QueueIndex};
+use crate::random::Random;
 
-/// Slots of a capability table whose ids count from 0: higher ids do not decode.
+/// Slots by which a capability table grows whose ids count from 0: higher ids than it has slots do not decode.
 pub const LINEAR_SLOTS: u64 = 64;
+
+/// Capabilities that a table can hold.
+const MOST: usize = 2048;
+
+/// Revoked capabilities that are remembered as such; of older ones the ids are free again.
+const REMEMBERED: usize = 64;
 
 bitflags! {
     /// What a capability allows on an object; bit values are per object type.
@@ -69,6 +77,8 @@ pub enum LookupError {
     Undecodable,
     /// The place is empty.
     Null,
+    /// The capability was revoked.
+    Revoked,
     /// The object has another type.
     WrongType,
     /// The capability lacks a right.
@@ -79,6 +89,9 @@ pub enum LookupError {
 #[derive(Debug, Default)]
 pub struct CapabilityTable {
     entries: Vec<(u64, Object, Rights)>,
+    /// Ids that were revoked, oldest first.
+    revoked: Vec<u64>,
+    slots: u64,
     scrambled: bool,
 }
 
@@ -91,6 +104,37 @@ impl CapabilityTable {
         self.scrambled |= id >= LINEAR_SLOTS;
         self.entries.push((id, object, rights));
         true
+    }
+
+    /// Adds a capability under an id that is free, and returns that; `None` if the table is full.
+    pub fn add(&mut self, object: Object, rights: Rights, random: &mut Random) -> Option<u64> {
+        if self.entries.len() >= MOST {
+            return None;
+        }
+        let is_free = |id: &u64| {
+            !CapabilityId(*id).is_reserved()
+                && self.get(*id).is_none()
+                && !self.revoked.contains(id)
+        };
+        let id = match self.scrambled {
+            true => core::iter::repeat_with(|| random.word()).find(is_free)?,
+            false => (0..).find(is_free)?,
+        };
+        self.slots = self.slots.max((id / LINEAR_SLOTS + 1).saturating_mul(LINEAR_SLOTS));
+        self.entries.push((id, object, rights));
+        Some(id)
+    }
+
+    /// Takes all capabilities to an object away; returns their ids.
+    pub fn revoke(&mut self, object: Object) -> Vec<u64> {
+        let (gone, kept) = self.entries.drain(..).partition(|(_, held, _)| *held == object);
+        self.entries = kept;
+        let gone: Vec<(u64, Object, Rights)> = gone;
+        let ids: Vec<u64> = gone.into_iter().map(|(id, ..)| id).collect();
+        self.revoked.extend(&ids);
+        let forgotten = self.revoked.len().saturating_sub(REMEMBERED);
+        self.revoked.drain(..forgotten);
+        ids
     }
 
     /// The object of type `wanted` behind `id`, if the capability has all of `rights`.
@@ -113,11 +157,13 @@ impl CapabilityTable {
     ///
     /// # Errors
     ///
-    /// [`LookupError::Undecodable`] or [`LookupError::Null`].
+    /// [`LookupError::Undecodable`], [`LookupError::Null`] or [`LookupError::Revoked`].
     pub fn find_any(&self, id: u64) -> Result<(Object, Rights), LookupError> {
         if let Some(found) = self.get(id) {
             Ok(found)
-        } else if self.scrambled || id >= LINEAR_SLOTS {
+        } else if self.revoked.contains(&id) {
+            Err(LookupError::Revoked)
+        } else if self.scrambled || id >= self.slots.max(LINEAR_SLOTS) {
             Err(LookupError::Undecodable)
         } else {
             Err(LookupError::Null)
@@ -165,6 +211,36 @@ mod tests {
         for id in [0, 1, 63, 0x7c2f_0a11_d3e9_5b41, u64::MAX] {
             assert_eq!(table.find_any(id), Err(LookupError::Undecodable));
         }
+    }
+
+    #[test]
+    fn late_capabilities_get_the_next_ids_and_can_be_revoked() {
+        let mut random = Random::new(1);
+        let bell = |index| Object::Doorbell(DoorbellIndex(index));
+        let mut linear = table([0, 1]);
+        for index in 2..70 {
+            assert_eq!(linear.add(bell(index), Rights::SEND, &mut random), Some(index as u64));
+        }
+        assert_eq!(linear.find_any(70), Err(LookupError::Null));
+        assert_eq!(linear.find_any(128), Err(LookupError::Undecodable));
+        assert_eq!(linear.revoke(bell(5)), [5]);
+        assert_eq!(linear.revoke(bell(5)), []);
+        assert_eq!(linear.find_any(5), Err(LookupError::Revoked));
+        assert_eq!(linear.add(bell(5), Rights::SEND, &mut random), Some(70));
+        for index in 6..70 {
+            linear.revoke(bell(index));
+        }
+        assert_eq!(linear.find_any(5), Err(LookupError::Null), "long ago");
+        assert_eq!(linear.add(bell(5), Rights::SEND, &mut random), Some(5));
+
+        let mut scrambled = table([0x7c2f_0a11_d3e9_5b40, 1]);
+        let id = scrambled.add(bell(1), Rights::SEND, &mut random).unwrap();
+        assert!(id > LINEAR_SLOTS);
+        assert_eq!(scrambled.find_any(id), Ok((bell(1), Rights::SEND)));
+        while scrambled.entries.len() < MOST {
+            scrambled.add(bell(1), Rights::SEND, &mut random).unwrap();
+        }
+        assert_eq!(scrambled.add(bell(1), Rights::SEND, &mut random), None);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use alloc::vec;
 use super::play::{Progress, refused};
 use super::script::{MemoryCondition, MemoryStep};
 use super::{Peer, Surroundings};
-use crate::rm::MemoryAction;
-use gunyah_abi::rm::RmError;
+use crate::rm::{MemoryAction, Offer};
+use gunyah_abi::rm::{RmError, SELF_VMID};
 
 /// Events of parcels that are kept for the script to look at.
 const KEPT_EVENTS: usize = 1024;
@@ -42,11 +42,13 @@ pub(super) fn play(
     surroundings: &mut Surroundings<'_>,
 ) -> Progress {
     let vm = peer.vm;
+    let owner = surroundings.owner(vm);
     let Surroundings { objects, rm, interrupts, .. } = surroundings;
     let handle = |label: &u32| rm.parcel_handle(vm, *label).ok_or_else(|| no_parcel(*label));
     match step {
         MemoryStep::Offer { offer, announcement } => {
-            let handle = match rm.offer_memory(vm, offer.clone()) {
+            let owner = if offer.owner == SELF_VMID { owner } else { offer.owner };
+            let handle = match rm.offer_memory(vm, Offer { owner, ..offer.clone() }) {
                 Ok(handle) => handle,
                 Err(error) => return refused(Err(error)),
             };

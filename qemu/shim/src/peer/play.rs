@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 use gunyah_abi::rm::RmError;
 
 use super::script::{Condition, ExitKind, Script, Step, Verb};
-use super::{Peer, Surroundings, Verdict, memory, misbehave};
+use super::{Peer, Surroundings, Verdict, channel, memory, misbehave};
 use crate::uart::Uart;
 use crate::vm::VmEnd;
 
@@ -160,6 +160,7 @@ fn attempt(
         }
         Verb::Open(open) => refused(surroundings.rm.owner_open(peer.vm, *open)),
         Verb::NeverOpen => Progress::Done,
+        Verb::Channel(step) => channel::play(peer, step, surroundings),
         Verb::Memory(step) => memory::play(peer, step, surroundings),
         Verb::Misbehave(mischief) => misbehave::misbehave(peer, mischief, surroundings),
         Verb::Log(text) => {

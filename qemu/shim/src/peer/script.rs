@@ -13,6 +13,13 @@
 //! | `open`, `close` | opens or closes the guest's console as its owner |
 //! | `late-open` | as `open`, and the console is not open from the start |
 //! | `never-open` | the console is not open from the start |
+//! | `add doorbell LABEL` | makes a doorbell that the guest receives; RM tells of it from now on, but only who asks |
+//! | `add source LABEL [can-clear]` | makes a doorbell that the guest rings |
+//! | `add queue-pair LABEL [depth=N] [size=N]` | makes two queues |
+//! | `add ring LABEL BYTES` | makes doorbell and source, and shares memory with the guest |
+//! | `remove KIND LABEL` | takes one away again: the capability is revoked; memory is recalled |
+//! | `status VMID STATE [OS-STATE [N]]` | has RM tell the guest so of another VM (`VM_STATUS`), e.g. `RUNNING RUN` or `EXITED` |
+//! | `shutdown [REASON]` | asks the guest to shut down |
 //! | `share LABEL BYTES [OPTION…]` | shares new memory, which holds zeros, with the guest, and tells it so (`MEM_SHARED`) |
 //! | `lend …`, `donate …` | as `share`; the peer cannot reach what the guest has accepted |
 //! | `announce LABEL [LIE…]` | tells the guest of the parcel again, with something else in it |
@@ -44,6 +51,8 @@
 //! | `word LABEL OFFSET VALUE`, `bytes LABEL OFFSET BYTES` | the parcel holds that |
 //! | `ms N` | N milliseconds passed |
 //!
+//! `add` takes `peer=VMID` for the VM at the other end, which is the guest's owner otherwise.
+//!
 //! | option, lie | meaning |
 //! |---|---|
 //! | `quiet` | does not tell the guest |
@@ -71,13 +80,13 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use gunyah_abi::rm::PRIMARY_VMID;
-
 use crate::machine_file::words::{self, WordError};
 
+mod channel;
 mod fault;
 mod memory;
 
+pub(super) use channel::{ChannelKind, ChannelStep};
 pub(super) use fault::Mischief;
 pub(super) use memory::{MemoryCondition, MemoryStep};
 
@@ -112,6 +121,7 @@ pub(super) enum Verb {
     Silent(bool),
     Open(bool),
     NeverOpen,
+    Channel(ChannelStep),
     Memory(MemoryStep),
     Misbehave(Mischief),
     Log(String),
@@ -314,8 +324,11 @@ fn verb(line: &str) -> Result<Verb, Problem> {
 
 /// The steps that have a file of their own.
 fn further(first: &str, words: &mut Words) -> Result<Option<Verb>, Problem> {
-    if let Some(step) = memory::step(first, words, PRIMARY_VMID)? {
+    if let Some(step) = memory::step(first, words)? {
         return Ok(Some(Verb::Memory(step)));
+    }
+    if let Some(step) = channel::step(first, words)? {
+        return Ok(Some(Verb::Channel(step)));
     }
     Ok(fault::mischief(first, words)?.map(Verb::Misbehave))
 }

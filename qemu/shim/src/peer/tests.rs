@@ -7,6 +7,7 @@ use crate::machine_file::MachineFile;
 use crate::peer::script::{Script, ScriptError};
 use crate::vm::VmEnd;
 
+mod channel;
 mod faults;
 mod memory;
 

@@ -92,6 +92,9 @@ pub(super) fn get_state(
             let vm = vms.get(link.vm.0).ok_or(RmError::ArgumentInvalid)?;
             (vm.state, link.os_state, link.app_status)
         }
+        None if let Some(state) = rm.strangers.get(&target) => {
+            return Ok(state.as_bytes().to_vec());
+        }
         None if target == PRIMARY_VMID => (VmState::Running, OsState::None, 0),
         None => return Err(RmError::ArgumentInvalid),
     };
@@ -137,7 +140,7 @@ pub(super) fn get_resources(
 ) -> Result<Vec<u8>, RmError> {
     let target = exactly::<VmidRequest>(content)?.vmid.get();
     let partner = vms.iter().find(|vm| vm.vmid == target);
-    if target == SELF_VMID || (target != PRIMARY_VMID && partner.is_none()) {
+    if target == SELF_VMID || (partner.is_none() && !rm.is_stranger(target)) {
         return Err(RmError::ArgumentInvalid);
     }
     let resources = rm.links[caller].resources.iter().copied();

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use gunyah_abi::rm::SELF_VMID;
 use gunyah_abi::rm::memory::{
     MAX_LIST_ENTRIES, MemoryAttribute, MemoryRights, MemoryType, NotifyFlag, Transaction,
 };
@@ -14,7 +15,7 @@ use crate::rm::{Announcement, MemoryAction, Offer};
 /// A step with memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::peer) enum MemoryStep {
-    /// Makes a parcel; tells the guest, unless there is nothing to tell.
+    /// Makes a parcel, owned by the guest's owner unless named; tells the guest, unless there is nothing to tell.
     Offer { offer: Offer, announcement: Option<Announcement> },
     /// Tells the guest of a parcel, the truth or not.
     Announce { label: u32, announcement: Announcement },
@@ -36,11 +37,7 @@ pub(in crate::peer) enum MemoryCondition {
 }
 
 /// Reads the words after `first`; `None` if `first` is no step of this kind.
-pub(super) fn step(
-    first: &str,
-    words: &mut Words,
-    owner: u16,
-) -> Result<Option<MemoryStep>, Problem> {
+pub(super) fn step(first: &str, words: &mut Words) -> Result<Option<MemoryStep>, Problem> {
     let transaction = match first {
         "donate" => Transaction::Donate,
         "lend" => Transaction::Lend,
@@ -71,7 +68,7 @@ pub(super) fn step(
         _ => return Ok(None),
     };
     let (label, size) = (words.number("label")?, words.number("bytes")?);
-    offer(words, Offer::new(owner, label, transaction, size)).map(Some)
+    offer(words, Offer::new(SELF_VMID, label, transaction, size)).map(Some)
 }
 
 /// A word of four bytes, or bytes in hexadecimal.
