@@ -1,5 +1,6 @@
 //! Message ids of requests and notifications.
 
+use crate::macros::Names;
 use core::fmt;
 
 /// Names a request (and its reply) or a notification.
@@ -14,21 +15,10 @@ macro_rules! message_ids {
         impl MessageId {
             $( $(#[$meta])* pub const $name: Self = Self($value); )+
 
-            /// Returns the message's name, `None` for an id this crate does not know.
-            pub const fn name(self) -> Option<&'static str> {
-                match self {
-                    $( Self::$name => Some(stringify!($name)), )+
-                    _ => None,
-                }
-            }
-
-            /// Returns the message of this name, `None` for a name this crate does not know.
-            pub fn from_name(name: &str) -> Option<Self> {
-                match name {
-                    $( stringify!($name) => Some(Self::$name), )+
-                    _ => None,
-                }
-            }
+            const NAMES: Names<u32> = Names {
+                codes: &[$($value),+],
+                names: concat!($(stringify!($name), "\0"),+),
+            };
         }
     };
 }
@@ -165,6 +155,16 @@ message_ids! {
 impl MessageId {
     const NOTIFICATION: u32 = 1 << 20;
 
+    /// Returns the message's name, `None` for an id this crate does not know.
+    pub fn name(self) -> Option<&'static str> {
+        Self::NAMES.name(self.0)
+    }
+
+    /// Returns the message of this name, `None` for a name this crate does not know.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES.code(name).map(Self)
+    }
+
     /// Whether the id is a notification's.
     pub const fn is_notification(self) -> bool {
         self.0 & Self::NOTIFICATION != 0
@@ -190,6 +190,8 @@ mod tests {
         assert_eq!(MessageId(0x5600_0FFF).to_string(), "message 0x56000fff");
         assert_eq!(MessageId::from_name("CONSOLE_OPEN"), Some(MessageId::CONSOLE_OPEN));
         assert_eq!(MessageId::from_name("console_open"), None);
+        assert_eq!(MessageId::from_name(""), None);
+        assert_eq!(MessageId::MEM_RECALL.name(), Some("MEM_RECALL"));
         assert!(MessageId::CONSOLE_CHARS.is_notification());
         assert!(MessageId::MEM_SHARED.is_notification());
         assert!(!MessageId::CONSOLE_WRITE.is_notification());
