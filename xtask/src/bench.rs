@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::build::{self, Artefacts, CapabilityOptions};
+use crate::build::{self, Artefacts, CapabilityOptions, variation::Variation};
 use crate::host;
 use crate::machine::Machine;
 use crate::qemu::{MachineOptions, Outcome, Script, Staged};
@@ -59,6 +59,26 @@ const SCRIPT: &str = "\
     expect exit off within 60000
 ";
 
+/// What the peer does on the machine whose queue has services: it has 64 bytes echoed.
+const SERVICES_SCRIPT: &str = "\
+    silent on
+    expect console \"billy> \"
+    wait ms 20
+    log requests
+    send 2 \"\\x01\\x01\\x01\\x00\\x07\\x00\\x00\\x00@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"
+    expect message 2 \"\\x01\\x02\\x01\\x00\\x07\\x00\\x00\\x00@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"
+    send 2 \"\\x01\\x01\\x01\\x00\\x07\\x00\\x00\\x00@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"
+    expect message 2 \"\\x01\\x02\\x01\\x00\\x07\\x00\\x00\\x00@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"
+    send 2 \"\\x01\\x01\\x01\\x00\\x07\\x00\\x00\\x00@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"
+    expect message 2 \"\\x01\\x02\\x01\\x00\\x07\\x00\\x00\\x00@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"
+    send 2 \"\\x01\\x01\\x01\\x00\\x07\\x00\\x00\\x00@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"
+    expect message 2 \"\\x01\\x02\\x01\\x00\\x07\\x00\\x00\\x00@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"
+    wait ms 20
+    log end
+    type \"poweroff\\r\"
+    expect exit off within 60000
+";
+
 /// What the peer does on the machine that only boots.
 const BOOT_SCRIPT: &str = "\
     expect console \"billy> \"
@@ -86,10 +106,12 @@ pub struct Options {
 /// A machine does not run to its end, its trace lacks something, or the baseline cannot be read.
 pub fn command(options: &Options) -> Result<ExitCode> {
     let artefacts = build::build()?;
-    let merged = trace(&artefacts, "merged", true, SCRIPT)?;
-    let overlay = trace(&artefacts, "overlay", false, BOOT_SCRIPT)?;
+    let merged = trace(&artefacts, "merged", true, None, SCRIPT)?;
+    let overlay = trace(&artefacts, "overlay", false, None, BOOT_SCRIPT)?;
+    let bootargs = Some("services=2");
+    let services = trace(&artefacts, "services", true, bootargs, SERVICES_SCRIPT)?;
     let image_bytes = fs::metadata(&artefacts.image).context("the image")?.len();
-    let numbers = Numbers::measure(&merged, &overlay, image_bytes)?;
+    let numbers = Numbers::measure(&merged, &overlay, &services, image_bytes)?;
     let baseline = baseline_file();
     let known = match fs::read_to_string(&baseline) {
         Ok(text) => Numbers::from_json(&text)
@@ -118,11 +140,18 @@ fn baseline_file() -> PathBuf {
 }
 
 /// Runs a machine to its end and reads what its shim traced.
-fn trace(artefacts: &Artefacts, name: &str, merged: bool, script: &'static str) -> Result<Trace> {
+fn trace(
+    artefacts: &Artefacts,
+    name: &str,
+    merged: bool,
+    bootargs: Option<&str>,
+    script: &'static str,
+) -> Result<Trace> {
     eprintln!("measuring {name} ...");
     let options = MachineOptions {
         capabilities: CapabilityOptions { linear_caps: true, seed: 1 },
         merged,
+        variation: Variation { bootargs: bootargs.map(Into::into), ..Variation::default() },
         script: Some(Script::Text(script)),
         icount: true,
         trace_exits: true,

@@ -40,13 +40,14 @@ const fn counted(key: &'static str, what: &'static str) -> Target {
 }
 
 /// All numbers, in the order of the table.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     less("boot_merged", "reset to first console byte, merged tree", 120_000),
     less("boot_overlay", "reset to first console byte, overlay applied", 600_000),
     less("image_bytes", "flat image", 128 << 10),
     less("ram_bytes", "RAM in use at the end", 1 << 20),
     less("rx_irq_to_task", "RX interrupt to the woken task's receive", 250),
     less("rm_round_trip", "one Resource Manager round trip", 800),
+    less("service_reply", "queue interrupt to service reply sent", 1200),
     less("doorbell_round", "doorbell interrupt to reply rung", 400),
     Target {
         key: "console_bytes_per_send",
@@ -63,16 +64,23 @@ pub const TARGETS: [Target; 10] = [
 pub struct Numbers(BTreeMap<String, u64>);
 
 impl Numbers {
-    /// Finds the numbers in the traces of a machine with a merged tree and one with an overlay.
+    /// Finds the numbers in the traces of a machine with a merged tree, one with an overlay, and one that has
+    /// services on its message queue.
     ///
     /// # Errors
     /// Something that is measured did not happen.
-    pub fn measure(merged: &Trace, overlay: &Trace, image_bytes: u64) -> Result<Self> {
+    pub fn measure(
+        merged: &Trace,
+        overlay: &Trace,
+        services: &Trace,
+        image_bytes: u64,
+    ) -> Result<Self> {
         let boot = merged.part(None, "prompt")?;
         let hypercalls = boot.iter().filter(|exit| matches!(exit.what, What::Hypercall { .. }));
         let traps = boot.iter().filter(|exit| exit.what == What::Trap);
         let messages = merged.part(Some("messages"), "bells")?;
         let bells = merged.part(Some("bells"), "requests")?;
+        let served = services.part(Some("requests"), "end")?;
         let console = merged.part(Some("console"), "end")?;
         let values = [
             ("boot_merged", first_console_byte(boot)?),
@@ -81,6 +89,7 @@ impl Numbers {
             ("ram_bytes", merged.memory),
             ("rx_irq_to_task", mean_from(messages, QUEUE_RX, MSGQUEUE_RECEIVE)?),
             ("rm_round_trip", round_trip(merged.part(Some("requests"), "console")?)?),
+            ("service_reply", mean_from(served, QUEUE_RX, MSGQUEUE_SEND)?),
             ("doorbell_round", mean_from(bells, DOORBELL, DOORBELL_SEND)?),
             ("console_bytes_per_send", bytes_per_send(console)?),
             ("boot_hypercalls", hypercalls.count() as u64),
