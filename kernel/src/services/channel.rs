@@ -17,6 +17,7 @@ pub use identity::{Identity, Medium};
 pub(super) use slot::Slot;
 
 use error::MAX_DEFECTS;
+use slot::Step;
 
 use super::{
     directory::{self, Handler, Offer},
@@ -26,10 +27,12 @@ use super::{
 };
 use alloc::{boxed::Box, rc::Rc, vec, vec::Vec};
 use billy_protocol::{
-    ErrorCode, ErrorReply, Frame, HEADER_SIZE, Kind, MAX_OUTSTANDING, decode, service::DIRECTORY,
+    EncodeError, ErrorCode, ErrorReply, Frame, HEADER_SIZE, Kind, MAX_OUTSTANDING, decode,
+    service::DIRECTORY,
 };
 use core::{
     cell::{Cell, RefCell},
+    convert::Infallible,
     future::poll_fn,
     pin::pin,
     task::{Context, Poll, Waker},
@@ -95,7 +98,7 @@ impl Channel {
     }
 
     /// Ends the channel in order: new requests are refused, outstanding ones are answered, then
-    /// [`Channel::serve`] returns. A peer that takes no replies keeps it from ending.
+    /// [`Channel::serve`] ends. A peer that takes no replies keeps it from ending.
     pub fn end(&self) {
         self.ending.set(true);
         if let Some(waker) = &*self.waker.borrow() {
@@ -108,11 +111,11 @@ impl Channel {
         self.ending.get()
     }
 
-    /// Serves the peer until the channel ends in order. Dropped, it drops what is outstanding.
+    /// Serves the peer. Dropped, it drops what is outstanding.
     ///
     /// # Errors
     ///
-    /// [`ChannelError`].
+    /// Why it is served no longer; there is no other end.
     pub async fn serve<T: Transport>(&self, transport: &T) -> Result<(), ChannelError> {
         let limits = transport.limits();
         let size = limits.send.min(limits.receive);
@@ -143,7 +146,7 @@ impl Channel {
                     }
                 }
                 if self.ending.get() && self.outstanding.get() == 0 {
-                    return Poll::Ready(Ok(()));
+                    return Poll::Ready(Err(ChannelError::Ended));
                 }
                 if !self.progress.get() {
                     return Poll::Pending;
@@ -168,7 +171,7 @@ impl Channel {
         transport: &T,
         slots: &[Slot],
         largest: usize,
-    ) -> Result<core::convert::Infallible, ChannelError> {
+    ) -> Result<Infallible, ChannelError> {
         let mut buffer = vec![0; largest].into_boxed_slice();
         let mut defects = 0;
         loop {
@@ -235,58 +238,68 @@ impl Channel {
         if self.ending.get() {
             return Err(Refusal::new(ErrorCode::Ending, ""));
         }
-        let number = |offer: &Rc<Offer>| offer.service.number() == service;
-        let offer = self.offers.iter().position(number);
+        let offer = self.offers.iter().position(|offer| offer.number == service);
         if offer.is_none() && service != DIRECTORY {
             let (code, field) = (ErrorCode::UnknownService, "service");
             return Err(Refusal { code, field, detail: "none has this number" });
         }
-        if slots.iter().any(|slot| slot.is_taken() && slot.request() == request) {
-            let (code, field) = (ErrorCode::RequestInUse, "request");
-            return Err(Refusal { code, field, detail: "still outstanding" });
+        let mut free = None;
+        for slot in slots {
+            if !slot.is_taken() {
+                free = free.or(Some(slot));
+            } else if slot.request() == request {
+                let (code, field) = (ErrorCode::RequestInUse, "request");
+                return Err(Refusal { code, field, detail: "still outstanding" });
+            }
         }
-        let Some(free) = slots.iter().find(|slot| !slot.is_taken()) else {
+        let Some(free) = free else {
             return Err(Refusal::new(ErrorCode::Busy, "4 at most"));
         };
         free.take(service, request, offer, message, size);
         Ok(())
     }
 
-    /// Answers the requests that are given to a slot.
+    /// Answers the requests that are given to a slot. One future does it all: what is nested costs
+    /// some instructions at each level, for each request.
     async fn work<T: Transport>(
         &self,
         slot: &Slot,
         transport: &T,
-    ) -> Result<core::convert::Infallible, TransportError> {
+    ) -> Result<Infallible, TransportError> {
         loop {
             slot.taken().await;
             let _served = Served::new(self, slot);
-            self.answer(slot, transport).await?;
+            let message = slot.take_message();
+            let mut handler = Some(self.handler(slot, message.payload()));
+            let mut answered = false;
+            while let (false, Some(running)) = (answered, &mut handler) {
+                match poll_fn(|cx| slot.poll(running.as_mut(), cx)).await {
+                    Step::Part => {}
+                    // What it holds is freed after the reply was sent.
+                    Step::End(Ok(_)) => answered = true,
+                    Step::End(Err(refusal)) => {
+                        handler = None;
+                        self.put_refusal(slot, &refusal);
+                    }
+                }
+                let outgoing = slot.take_outgoing();
+                transport.send(outgoing.bytes()).await?;
+                slot.put_outgoing(outgoing);
+            }
+            drop(handler);
+            slot.put_message(message);
         }
     }
 
-    async fn answer<T: Transport>(&self, slot: &Slot, transport: &T) -> Result<(), TransportError> {
-        let message = slot.take_message();
-        let mut handler = self.handler(slot, message.payload());
-        let answer = loop {
-            match poll_fn(|cx| slot.poll(handler.as_mut(), cx)).await {
-                slot::Step::Part => send(slot, transport).await?,
-                slot::Step::End(answer) => break answer,
-            }
-        };
-        drop(handler);
-        slot.put_message(message);
-        match answer {
-            Ok(_) => send(slot, transport).await,
-            Err(refusal) => {
-                // What the service has put there was not sent.
-                slot.clear();
-                if let Some(offer) = self.offer(slot) {
-                    bump(&offer.counts.errors);
-                }
-                self.refuse(transport, slot.service(), slot.request(), refusal).await
-            }
+    /// Has an error reply sent, in place of whatever the service has put there.
+    #[cold]
+    fn put_refusal(&self, slot: &Slot, refusal: &Refusal) {
+        bump(&self.errors);
+        if let Some(offer) = self.offer(slot) {
+            bump(&offer.counts.errors);
         }
+        // The smallest error reply always fits.
+        let _ = slot.put(Kind::Error, |frame, buffer| encode_refusal(frame, refusal, buffer));
     }
 
     fn offer(&self, slot: &Slot) -> Option<&Rc<Offer>> {
@@ -304,7 +317,7 @@ impl Channel {
         }
     }
 
-    /// Sends an error reply: with all its words if they fit, else with its code.
+    /// Sends an error reply to a message that has no slot.
     async fn refuse<T: Transport>(
         &self,
         transport: &T,
@@ -313,26 +326,33 @@ impl Channel {
         refusal: Refusal,
     ) -> Result<(), TransportError> {
         bump(&self.errors);
-        let Refusal { code, field, detail } = refusal;
         let mut buffer = [0; ERROR_REPLY];
         let limit = transport.limits().send.min(buffer.len());
         let room = buffer.get_mut(..limit).unwrap_or_default();
         let frame = Frame { kind: Kind::Error, service, request, payload: &[] };
-        let size =
-            [(field, detail), (field, ""), ("", "")].into_iter().find_map(|(field, detail)| {
-                frame.encode(&ErrorReply { code, field, detail }, room).ok()
-            });
-        let message = size.and_then(|size| room.get(..size)).unwrap_or_default();
-        if message.is_empty() { Ok(()) } else { transport.send(message).await }
+        let size = encode_refusal(frame, &refusal, room).ok();
+        match size.and_then(|size| room.get(..size)) {
+            Some(message) => transport.send(message).await,
+            None => Ok(()),
+        }
     }
 }
 
-/// Sends what is in a slot.
-async fn send<T: Transport>(slot: &Slot, transport: &T) -> Result<(), TransportError> {
-    let message = slot.take_outgoing();
-    let sent = transport.send(message.bytes()).await;
-    slot.put_outgoing(message);
-    sent
+/// Puts an error reply together: with all its words if they fit, else with its code.
+fn encode_refusal(
+    frame: Frame<'_>,
+    refusal: &Refusal,
+    buffer: &mut [u8],
+) -> Result<usize, EncodeError> {
+    let Refusal { code, field, detail } = *refusal;
+    let mut size = Err(EncodeError::Room);
+    for (field, detail) in [(field, detail), (field, ""), ("", "")] {
+        size = frame.encode(&ErrorReply { code, field, detail }, buffer);
+        if size.is_ok() {
+            break;
+        }
+    }
+    size
 }
 
 /// A request that is outstanding; dropped, its slot is free again.

@@ -74,6 +74,8 @@ pub struct Counts {
 
 /// A service in the directory.
 pub struct Offer {
+    /// Its number.
+    pub number: u16,
     /// The service.
     pub service: &'static dyn AnyService,
     /// What it did.
@@ -109,10 +111,10 @@ impl Directory {
         let mut offers = self.offers.borrow_mut();
         let number = service.number();
         let taken = number == DIRECTORY;
-        if taken || offers.iter().any(|offer| offer.service.number() == number) {
+        if taken || offers.iter().any(|offer| offer.number == number) {
             return false;
         }
-        offers.push(Rc::new(Offer { service, counts: Counts::default() }));
+        offers.push(Rc::new(Offer { number, service, counts: Counts::default() }));
         true
     }
 
@@ -153,7 +155,7 @@ impl Directory {
     }
 
     /// Ends all channels in order: new requests are refused, outstanding ones are answered, then
-    /// [`Channel::serve`] returns.
+    /// [`Channel::serve`] ends.
     pub fn end(&self) {
         self.channels.borrow().iter().for_each(|channel| channel.end());
     }
@@ -169,7 +171,7 @@ pub(super) async fn list(offers: &[Rc<Offer>], reply: Reply<'_>) -> Answer {
     let mut list = reply.list();
     list.push(&Entry { number: DIRECTORY, name: "directory" }).await?;
     for offer in offers {
-        let (number, name) = (offer.service.number(), offer.service.name());
+        let (number, name) = (offer.number, offer.service.name());
         list.push(&Entry { number, name }).await?;
     }
     list.end().await

@@ -3,18 +3,6 @@
 use super::{Channel, ChannelError, Directory, Identity, Transport, keep};
 use alloc::rc::Rc;
 use gunyah::rm::Timer;
-use thiserror::Error;
-
-/// How a channel ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-enum End {
-    /// By [`Channel::end`].
-    #[error("ended")]
-    Ended,
-    /// It cannot go on.
-    #[error(transparent)]
-    Failed(#[from] ChannelError),
-}
 
 /// A channel that is listed while this value lives.
 struct Open<'d> {
@@ -38,19 +26,12 @@ pub async fn serve_channel<T: Transport>(
 ) {
     let open = Open { directory, channel: directory.open(identity) };
     let channel = &open.channel;
-    let serve = async || match channel.serve(transport).await {
-        Ok(()) => Err(End::Ended),
-        Err(error) => Err(End::Failed(error)),
-    };
-    let is_final = |end: &End| match end {
-        End::Ended => true,
-        End::Failed(error) => error.is_final(),
-    };
     let identity = channel.identity();
-    if let End::Failed(error) =
-        keep(clock, &identity.name, serve, is_final, || channel.requests()).await
-    {
-        log::error!(target: "services", "{identity}: {error}");
+    let serve = || channel.serve(transport);
+    let done = || channel.requests();
+    match keep(clock, &identity.name, serve, ChannelError::is_final, done).await {
+        ChannelError::Ended => {}
+        error => log::error!(target: "services", "{identity}: {error}"),
     }
 }
 

@@ -22,6 +22,9 @@ pub enum Defect {
 /// Why a channel is served no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ChannelError {
+    /// It was ended in order, by [`super::Channel::end`].
+    #[error("ended")]
+    Ended,
     /// The transport says why.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -44,7 +47,7 @@ impl ChannelError {
                 matches!(error, QueueError::Broken { .. })
             }
             Self::Transport(TransportError::TooLarge { .. }) => false,
-            Self::Transport(_) | Self::Defects(_) | Self::Narrow { .. } => true,
+            Self::Transport(_) | Self::Ended | Self::Defects(_) | Self::Narrow { .. } => true,
         }
     }
 }

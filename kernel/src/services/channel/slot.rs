@@ -4,7 +4,7 @@ use crate::services::service::{Answer, Refusal};
 use alloc::{boxed::Box, vec};
 use billy_protocol::{EncodeError, ErrorCode, Frame, HEADER_SIZE, Kind, payload};
 use core::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     future::poll_fn,
     pin::Pin,
     task::{Context, Poll},
@@ -45,8 +45,9 @@ pub struct Slot {
     service: Cell<u16>,
     request: Cell<u32>,
     offer: Cell<Option<usize>>,
-    message: RefCell<Message>,
-    outgoing: RefCell<Message>,
+    message: Cell<Message>,
+    outgoing: Cell<Message>,
+    has_outgoing: Cell<bool>,
     room: usize,
 }
 
@@ -59,8 +60,9 @@ impl Slot {
             service: Cell::new(0),
             request: Cell::new(0),
             offer: Cell::new(None),
-            message: RefCell::default(),
-            outgoing: RefCell::default(),
+            message: Cell::default(),
+            outgoing: Cell::default(),
+            has_outgoing: Cell::new(false),
             room,
         }
     }
@@ -74,7 +76,7 @@ impl Slot {
         message: &mut Box<[u8]>,
         size: usize,
     ) {
-        let (mine, outgoing) = (&mut *self.message.borrow_mut(), &mut *self.outgoing.borrow_mut());
+        let (mut mine, mut outgoing) = (self.message.take(), self.outgoing.take());
         if mine.buffer.is_empty() {
             mine.buffer = vec![0; message.len()].into_boxed_slice();
         }
@@ -84,6 +86,9 @@ impl Slot {
         core::mem::swap(&mut mine.buffer, message);
         mine.size = size;
         outgoing.size = 0;
+        self.message.set(mine);
+        self.outgoing.set(outgoing);
+        self.has_outgoing.set(false);
         self.service.set(service);
         self.request.set(request);
         self.offer.set(offer);
@@ -111,11 +116,6 @@ impl Slot {
         poll_fn(|_| if self.taken.get() { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 
-    /// The service that is asked.
-    pub fn service(&self) -> u16 {
-        self.service.get()
-    }
-
     /// The request's id.
     pub fn request(&self) -> u32 {
         self.request.get()
@@ -138,7 +138,7 @@ impl Slot {
 
     /// Keeps the buffer for the next request.
     pub fn put_message(&self, message: Message) {
-        self.message.replace(message);
+        self.message.set(message);
     }
 
     /// What is to be sent, to be put back when it was.
@@ -148,7 +148,8 @@ impl Slot {
 
     /// Keeps the buffer for the next message; nothing is to be sent now.
     pub fn put_outgoing(&self, message: Message) {
-        self.outgoing.replace(Message { size: 0, ..message });
+        self.outgoing.set(message);
+        self.has_outgoing.set(false);
     }
 
     /// Bytes of the largest message that can be sent.
@@ -158,12 +159,7 @@ impl Slot {
 
     /// Whether nothing is to be sent.
     pub fn is_sent(&self) -> bool {
-        self.outgoing.borrow().size == 0
-    }
-
-    /// Forgets what was to be sent.
-    pub fn clear(&self) {
-        self.outgoing.borrow_mut().size = 0;
+        !self.has_outgoing.get()
     }
 
     /// Puts a message there, to be sent.
@@ -172,9 +168,14 @@ impl Slot {
         kind: Kind,
         encode: impl FnOnce(Frame<'_>, &mut [u8]) -> Result<usize, EncodeError>,
     ) -> Result<(), EncodeError> {
-        let outgoing = &mut *self.outgoing.borrow_mut();
-        outgoing.size = encode(self.frame(kind), &mut outgoing.buffer)?;
-        Ok(())
+        let mut outgoing = self.outgoing.take();
+        let size = encode(self.frame(kind), &mut outgoing.buffer);
+        if let Ok(size) = size {
+            outgoing.size = size;
+            self.has_outgoing.set(true);
+        }
+        self.outgoing.set(outgoing);
+        size.map(drop)
     }
 
     /// Puts `entry` behind the first `offset` bytes of a payload that is not to be sent yet.
@@ -183,9 +184,11 @@ impl Slot {
         offset: usize,
         entry: &T,
     ) -> Result<usize, EncodeError> {
-        let outgoing = &mut *self.outgoing.borrow_mut();
+        let mut outgoing = self.outgoing.take();
         let room = outgoing.buffer.get_mut(HEADER_SIZE + offset..).unwrap_or_default();
-        payload::encode(entry, room)
+        let size = payload::encode(entry, room);
+        self.outgoing.set(outgoing);
+        size
     }
 
     /// Has a payload of `size` bytes sent that was put together by [`Slot::append`].

@@ -320,7 +320,8 @@ fn a_peer_that_takes_no_replies_is_not_heard_and_costs_nothing() {
 fn it_ends_when_what_is_outstanding_was_answered() {
     let rig = rig(8);
     let mut tasks = Tasks::new();
-    let task = tasks.spawn(async { assert_eq!(rig.channel.serve(&rig.wire).await, Ok(())) });
+    let task = tasks
+        .spawn(async { assert_eq!(rig.channel.serve(&rig.wire).await, Err(ChannelError::Ended)) });
     rig.wait(1);
     tasks.run_until_idle();
     rig.channel.end();

@@ -1,6 +1,7 @@
 //! The log service: how much it reads, and how following it ends.
 
 use super::*;
+use crate::services::ChannelError;
 use crate::services::testing::{Bench, Error, Wire, directory, error, identity};
 use billy_protocol::{Kind, decode, payload};
 use gunyah::fake::Tasks;
@@ -102,7 +103,8 @@ fn following_ends_with_the_channel() {
     let directory = directory(&[service(ring)]);
     let (wire, channel) = (Wire::new(240, 8), directory.open(identity()));
     let mut tasks = Tasks::new();
-    let task = tasks.spawn(async { assert_eq!(channel.serve(&wire).await, Ok(())) });
+    let task =
+        tasks.spawn(async { assert_eq!(channel.serve(&wire).await, Err(ChannelError::Ended)) });
     follow(&wire, 5);
     tasks.run_until_idle();
     directory.end();
