@@ -68,9 +68,8 @@ impl View<'_> {
 
 /// Session and mode in the line at `at`, if somebody has written them.
 pub(crate) fn stated(words: &[AtomicU64], at: usize) -> Option<(u16, Mode)> {
-    let line = line(words, at)?;
-    let (magic, rest) = unpair(line[IDENTITY].load(Ordering::Acquire));
-    let position = Position::from_word(line[POSITION].load(Ordering::Relaxed));
+    let position = Position::from_word(words.get(at + POSITION)?.load(Ordering::Acquire));
+    let (magic, rest) = unpair(words.get(at + IDENTITY)?.load(Ordering::Relaxed));
     if magic != MAGIC || position.session == 0 {
         return None;
     }
