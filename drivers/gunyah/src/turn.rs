@@ -28,6 +28,7 @@ impl Turn {
     }
 
     /// Takes the turn if it is free.
+    #[inline]
     pub fn try_take(&self) -> Option<TurnGuard<'_>> {
         // Not `then_some`: a guard made and dropped would let go of somebody else's turn.
         (!self.taken.swap(true, SeqCst)).then(|| TurnGuard(self))
@@ -38,7 +39,8 @@ impl Turn {
         self.taken.load(SeqCst)
     }
 
-    fn poll_take(&self, cx: &mut Context<'_>) -> Poll<TurnGuard<'_>> {
+    #[inline]
+    pub fn poll_take(&self, cx: &mut Context<'_>) -> Poll<TurnGuard<'_>> {
         if let Some(guard) = self.try_take() {
             return Poll::Ready(guard);
         }
@@ -54,6 +56,7 @@ impl Turn {
 }
 
 impl Drop for TurnGuard<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.0.taken.store(false, SeqCst);
         // All are woken: a task that was dropped while it waited must not swallow the turn.

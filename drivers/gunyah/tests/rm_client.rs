@@ -278,7 +278,7 @@ fn the_drain_task_gets_the_interrupts_back_when_a_request_ends() {
     let asked = tasks.spawn(async { assert_eq!(client.vmid().await, Ok(0x80)) });
     setup.settle(&client, &mut tasks);
     assert!(tasks.is_done(asked));
-    assert_eq!(tasks.polls(run), 1, "the request took its reply itself");
+    assert_eq!(tasks.polls(run), 2, "to begin and to watch: the request took its reply itself");
     setup.rm.notify(MessageId::VM_STATUS, b"12345678");
     setup.settle(&client, &mut tasks);
     assert_eq!(client.statistics().unclaimed_notifications, 1);

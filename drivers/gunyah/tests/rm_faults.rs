@@ -32,6 +32,50 @@ fn a_reply_whose_interrupt_is_lost_is_found_by_looking() {
 }
 
 #[test]
+fn one_timer_watches_over_requests_that_follow_each_other() {
+    let mut setup = RmSetup::new();
+    let client = setup.client().unwrap();
+    let mut tasks = Tasks::new();
+    let run = tasks.spawn(async { panic!("{}", client.run().await) });
+    let answered = tasks.spawn(async { assert_eq!(client.vmid().await, Ok(0x80)) });
+    setup.settle(&client, &mut tasks);
+    assert!(tasks.is_done(answered));
+    setup.timer.advance(Duration::from_millis(500));
+    setup.rm.react(MessageId::VM_GET_OWNER, Reaction::Silence);
+    let silent = tasks.spawn(async {
+        assert!(matches!(client.owner().await, Err(RequestError::Timeout { .. })));
+    });
+    let polls = tasks.polls(run);
+    setup.settle(&client, &mut tasks);
+    assert_eq!(tasks.polls(run), polls, "the timer runs already");
+    while !tasks.is_done(silent) {
+        assert!(setup.timer.now() < Duration::from_secs(6));
+        assert!(setup.timer.advance_to_next());
+        setup.settle(&client, &mut tasks);
+    }
+    assert!(setup.timer.now() >= Duration::from_millis(5500));
+    assert_eq!(client.statistics().timeouts, 1);
+
+    assert!(setup.timer.advance_to_next());
+    setup.settle(&client, &mut tasks);
+    assert!(!setup.timer.advance_to_next(), "no request, no timer");
+    let again = tasks.spawn(async { assert_eq!(client.vmid().await, Ok(0x80)) });
+    setup.settle(&client, &mut tasks);
+    assert!(tasks.is_done(again));
+    assert!(setup.timer.advance_to_next());
+}
+
+#[test]
+fn a_blocking_call_without_an_answer_ends() {
+    let setup = RmSetup::new();
+    let client = setup.client().unwrap();
+    let owner = client.block_on(client.owner(), || setup.timer.advance(Duration::from_millis(100)));
+    assert!(matches!(owner, Ok(Err(RequestError::Timeout { .. }))));
+    assert!(setup.timer.now() >= Duration::from_secs(5));
+    assert!(setup.timer.now() < Duration::from_secs(6));
+}
+
+#[test]
 fn room_whose_interrupt_is_lost_is_found_by_looking() {
     let mut setup = RmSetup::new();
     let client = setup.client().unwrap();
@@ -49,6 +93,9 @@ fn room_whose_interrupt_is_lost_is_found_by_looking() {
     // The queue is full; RM makes room, which the guest does not hear of.
     setup.rm.step();
     assert!(setup.guest.hypervisor().take_virq(setup.to_rm.tx_virq));
+    tasks.run_until_idle();
+    // At the first tick the request is new: the watch began with the one before.
+    setup.timer.advance(Duration::from_secs(1));
     tasks.run_until_idle();
     setup.timer.advance(Duration::from_secs(1));
     setup.settle(&client, &mut tasks);

@@ -3,26 +3,28 @@
 //! RM keeps one pending reply per VM, so requests take turns. Replies and notifications come through one queue. The task whose
 //! request is outstanding drains it, and is the one the RX vIRQ wakes; otherwise [`ResourceManager::run`] does. Whoever
 //! drains hands the reply to the request and notifications to their handlers, never waiting for either. A reply is matched
-//! by sequence number and message id.
+//! by sequence number and message id. [`ResourceManager::run`] also watches over requests: that they look for what no interrupt
+//! announced, and end when RM keeps silent.
 //!
 //! Locks: `turn` is held by the task whose request is outstanding. `receive` is only ever tried, never waited for; `transmit` belongs to
 //! whoever has the turn; the reply's content is locked for a copy. Interrupt handlers take none of them.
 
 mod drain;
 mod exchange;
+mod request;
 mod statistics;
+mod watch;
 
 pub use statistics::ClientStatistics;
 
 use super::error::{RequestError, RequestName};
 use super::notification::NotificationHandler;
-use super::packet::{DropCounts, Fragmenter, PacketBuffer, Reassembler};
+use super::packet::{DropCounts, PacketBuffer, Reassembler};
 use crate::hypercalls::Hypercalls;
-use crate::queue::{MessageReceiver, MessageSender, QueueError};
+use crate::queue::{MessageReceiver, MessageSender};
 use crate::turn::Turn;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::future::poll_fn;
 use core::pin::pin;
@@ -30,17 +32,21 @@ use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use exchange::Exchange;
+use gunyah_abi::message_queue::MAX_MESSAGE_SIZE;
 use gunyah_abi::rm::payload::ReplyHeader;
-use gunyah_abi::rm::{PacketType, RmError};
+use request::Request;
 use spin::mutex::SpinMutex;
 use statistics::Counters;
-use zerocopy::FromBytes;
+use watch::Watch;
 
 /// How long RM gets to answer. It is a fault if it does not, so this is generous.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often a request looks for its reply though no interrupt came, the last time when its time is up.
+/// How often a request looks for its reply though no interrupt came, before it gives up.
 const LOOKS: u32 = 5;
+
+/// Words that hold the largest message a queue can have.
+const RECEIVE_WORDS: usize = (MAX_MESSAGE_SIZE as usize).div_ceil(size_of::<u64>());
 
 /// Console writes in a row without an answer after which the console is given up.
 const UNANSWERED_WRITES: u64 = 4;
@@ -59,7 +65,8 @@ impl<T: Timer> Timer for &T {
 
 /// The receiving side, for one drainer at a time.
 struct Receive {
-    buffer: Box<[u8]>,
+    /// Room for the largest message of any queue; in words, so that a packet's header is one.
+    buffer: Box<[u64; RECEIVE_WORDS]>,
     reassembler: Reassembler,
 }
 
@@ -76,24 +83,15 @@ pub struct ResourceManager<H, T> {
     /// Where packets are made; kept, since clearing it for each would cost more than filling it.
     transmit: SpinMutex<PacketBuffer>,
     exchange: Exchange,
+    watch: Watch,
     handlers: SpinMutex<Vec<Arc<dyn NotificationHandler>>>,
     counters: Counters,
-}
-
-/// Hands the receive queue back to the task in [`ResourceManager::run`] when a request ends, also by being dropped.
-struct Draining<'a, H: Hypercalls>(&'a MessageReceiver<H>);
-
-impl<H: Hypercalls> Drop for Draining<'_, H> {
-    fn drop(&mut self) {
-        self.0.end_urgent();
-    }
 }
 
 impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
     /// Makes the client of a queue pair. The vIRQs' handlers call [`MessageSender::on_interrupt`] and
     /// [`MessageReceiver::on_interrupt`] of [`Self::sender`] and [`Self::receiver`]; a task awaits [`Self::run`].
     pub fn new(sender: MessageSender<H>, receiver: MessageReceiver<H>, timer: T) -> Self {
-        let buffer = vec![0; receiver.max_message_size()].into_boxed_slice();
         Self {
             sender,
             receiver,
@@ -102,15 +100,19 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
             look_after: DEFAULT_TIMEOUT / LOOKS,
             turn: Turn::default(),
             sequence: AtomicU16::new(0),
-            receive: SpinMutex::new(Receive { buffer, reassembler: Reassembler::new() }),
+            receive: SpinMutex::new(Receive {
+                buffer: Box::new([0; RECEIVE_WORDS]),
+                reassembler: Reassembler::new(),
+            }),
             transmit: SpinMutex::new(PacketBuffer::new()),
             exchange: Exchange::new(),
+            watch: Watch::new(),
             handlers: SpinMutex::new(Vec::new()),
             counters: Counters::default(),
         }
     }
 
-    /// Sets how long RM gets to answer.
+    /// Sets how long RM gets to answer: so long at least, and up to a fifth more.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -150,139 +152,24 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
     /// # Errors
     ///
     /// Every variant of [`RequestError`] but `Busy` and `Receive`.
-    pub async fn request<R>(
-        &self,
-        request: RequestName,
-        fixed: &[u8],
-        variable: &[u8],
+    pub fn request<'a, R>(
+        &'a self,
+        name: RequestName,
+        fixed: &'a [u8],
+        variable: &'a [u8],
         parse: impl Fn(&[u8]) -> Result<R, usize>,
-    ) -> Result<R, RequestError> {
-        let _turn = self.turn.take().await;
-        let sequence = self.sequence.fetch_add(1, Relaxed).wrapping_add(1);
-        let kind = PacketType::Request;
-        let Some(mut fragments) = Fragmenter::new(kind, sequence, request.id, fixed, variable)
-        else {
-            let length = fixed.len().saturating_add(variable.len());
-            return Err(RequestError::TooLong { request, length });
-        };
-        let _awaiting = self.exchange.begin(sequence, request.id);
-        let _draining = Draining(&self.receiver);
-        self.counters.requests.fetch_add(1, Relaxed);
-
-        let mut next_look = pin!(self.timer.sleep(self.look_after));
-        let mut looks = 0;
-        poll_fn(|cx| {
-            loop {
-                if let Poll::Ready(Err(error)) = self.poll_fragments(cx, &mut fragments) {
-                    return Poll::Ready(Err(RequestError::Queue { request, error }));
-                }
-                if let Poll::Ready(result) = self.poll_reply(cx, sequence, request, &parse) {
-                    return Poll::Ready(result);
-                }
-                if next_look.as_mut().poll(cx).is_pending() {
-                    return Poll::Pending;
-                }
-                looks += 1;
-                if let Some(result) = self.look(cx, &mut fragments, sequence, request, &parse) {
-                    return Poll::Ready(result);
-                }
-                if looks == LOOKS {
-                    self.counters.timeouts.fetch_add(1, Relaxed);
-                    let after = self.timeout;
-                    return Poll::Ready(Err(RequestError::Timeout { request, after }));
-                }
-                next_look.set(self.timer.sleep(self.look_after));
-            }
-        })
-        .await
-    }
-
-    /// Asks both queues though no interrupt came: it may have been lost. Returns the request's result, if that was so.
-    #[cold]
-    fn look<R>(
-        &self,
-        cx: &mut Context<'_>,
-        fragments: &mut Fragmenter<'_>,
-        sequence: u16,
-        request: RequestName,
-        parse: impl Fn(&[u8]) -> Result<R, usize>,
-    ) -> Option<Result<R, RequestError>> {
-        self.receiver.recheck();
-        self.sender.recheck();
-        let was_finished = fragments.is_finished();
-        let sent = self.poll_fragments(cx, fragments);
-        let reply = self.poll_reply(cx, sequence, request, parse);
-        if reply.is_ready() || (!was_finished && fragments.is_finished()) {
-            self.counters.lost_interrupts.fetch_add(1, Relaxed);
-        }
-        match (reply, sent) {
-            (Poll::Ready(result), _) => Some(result),
-            (_, Poll::Ready(Err(error))) => Some(Err(RequestError::Queue { request, error })),
-            _ => None,
-        }
-    }
-
-    /// Sends what is left of a request. A packet that does not fit is made again when there is room.
-    #[inline]
-    fn poll_fragments(
-        &self,
-        cx: &mut Context<'_>,
-        fragments: &mut Fragmenter<'_>,
-    ) -> Poll<Result<(), QueueError>> {
-        if fragments.is_finished() {
-            return Poll::Ready(Ok(()));
-        }
-        let mut buffer = self.transmit.lock();
-        while !fragments.is_finished() {
-            match self.sender.poll_send(cx, fragments.packet(&mut buffer), false) {
-                Poll::Ready(Ok(())) => fragments.advance(),
-                other => return other,
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Drains the queue in place of [`Self::run`] while a request is outstanding, which saves a task switch and a copy for each
-    /// reply. Without a reply the task is registered for the RX vIRQ.
-    #[inline]
-    fn poll_reply<R>(
-        &self,
-        cx: &mut Context<'_>,
-        sequence: u16,
-        request: RequestName,
-        parse: impl Fn(&[u8]) -> Result<R, usize>,
-    ) -> Poll<Result<R, RequestError>> {
-        loop {
-            if self.exchange.arrived() {
-                let result = read_reply(request, &self.exchange.content(), &parse);
-                return Poll::Ready(result);
-            }
-            if self.receiver.poll_urgent(cx).is_pending() {
-                // Another drainer may have delivered the reply before the waker was there.
-                if self.exchange.arrived() {
-                    continue;
-                }
-                return Poll::Pending;
-            }
-            let mut reply = None;
-            let drained = self.drain_for(Some((sequence, request.id)), |content| {
-                reply = Some(read_reply(request, content, &parse));
+    ) -> impl Future<Output = Result<R, RequestError>> {
+        let mut request = Request::new(self, name, fixed, variable);
+        poll_fn(move |cx| {
+            let mut answer = Poll::Pending;
+            request.poll(cx, &mut |reply: Result<&[u8], RequestError>| {
+                let parsed = reply.and_then(|data| {
+                    parse(data).map_err(|needed| too_short(name, data.len(), needed))
+                });
+                answer = Poll::Ready(parsed);
             });
-            if let Some(result) = reply {
-                return Poll::Ready(result);
-            }
-            match drained {
-                Ok(false) => {}
-                Ok(true) => {
-                    // There is more than one drain takes: others get a chance first.
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Err(error) => {
-                    return Poll::Ready(Err(RequestError::Queue { request, error }));
-                }
-            }
-        }
+            answer
+        })
     }
 
     /// Completes a future that makes requests, or reads the console, outside tasks: drains the queue itself and calls `idle` whenever
@@ -304,6 +191,8 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
         }
         let mut future = pin!(future);
         let mut cx = Context::from_waker(Waker::noop());
+        let mut seen = None;
+        let mut patience = pin!(self.timer.sleep(self.timeout));
         loop {
             let more = self.drain().map_err(RequestError::Receive)?;
             if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
@@ -313,6 +202,14 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
                 idle();
                 self.sender.recheck();
                 self.receiver.recheck();
+            }
+            // The watch over requests belongs to a task, which does not run now.
+            let request = self.exchange.under_way();
+            if request != seen {
+                seen = request;
+                patience.set(self.timer.sleep(self.timeout));
+            } else if patience.as_mut().poll(&mut cx).is_ready() {
+                self.exchange.ask_for_looks(LOOKS);
             }
         }
     }
@@ -370,20 +267,9 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
     }
 }
 
-/// Takes a reply apart.
-#[inline]
-fn read_reply<R>(
-    request: RequestName,
-    content: &[u8],
-    parse: impl Fn(&[u8]) -> Result<R, usize>,
-) -> Result<R, RequestError> {
-    let length = content.len();
-    let too_short = |needed| RequestError::ReplyTooShort { request, length, needed };
-    let Ok((header, data)) = ReplyHeader::ref_from_prefix(content) else {
-        return Err(too_short(size_of::<ReplyHeader>()));
-    };
-    match RmError::check(header.error.get()) {
-        Ok(()) => parse(data).map_err(|needed| too_short(size_of::<ReplyHeader>() + needed)),
-        Err(error) => Err(RequestError::Refused { request, error }),
-    }
+/// A reply that is shorter than its form demands; both numbers without the error word.
+#[cold]
+fn too_short(request: RequestName, length: usize, needed: usize) -> RequestError {
+    let header = size_of::<ReplyHeader>();
+    RequestError::ReplyTooShort { request, length: header + length, needed: header + needed }
 }

@@ -66,21 +66,10 @@ impl<'a> Fragmenter<'a> {
         let header = PacketHeader::new(kind, self.extra_fragments, self.sequence, self.id);
         let (start, room) = buffer.0.split_at_mut(HEADER_SIZE);
         start.copy_from_slice(header.as_bytes());
-        let mut skip = usize::from(self.done) * MAX_PACKET_CONTENT;
-        let mut filled = 0;
-        for part in [self.fixed, self.variable] {
-            let rest = part.get(skip..).unwrap_or_default();
-            skip = skip.saturating_sub(part.len());
-            let target = room.get_mut(filled..).unwrap_or_default();
-            let length = rest.len().min(target.len());
-            if let (Some(target), Some(source)) = (target.get_mut(..length), rest.get(..length))
-                && length > 0
-            {
-                target.copy_from_slice(source);
-                filled += length;
-            }
-        }
-        buffer.0.get(..HEADER_SIZE + filled).unwrap_or_default()
+        let skip = usize::from(self.done) * MAX_PACKET_CONTENT;
+        let (room, fixed) = fill(room, self.fixed, skip);
+        let (_, variable) = fill(room, self.variable, skip.saturating_sub(self.fixed.len()));
+        buffer.0.get(..HEADER_SIZE + fixed + variable).unwrap_or_default()
     }
 
     /// Goes on to the next packet.
@@ -88,6 +77,20 @@ impl<'a> Fragmenter<'a> {
     pub fn advance(&mut self) {
         self.done = self.done.saturating_add(1);
     }
+}
+
+/// Copies what fits of `part` without its first `skip` bytes; returns the room left and how much was copied.
+#[inline(always)]
+fn fill<'r>(room: &'r mut [u8], part: &[u8], skip: usize) -> (&'r mut [u8], usize) {
+    let rest = part.get(skip..).unwrap_or_default();
+    let length = rest.len().min(room.len());
+    let (target, left) = room.split_at_mut(length);
+    if let Some(rest) = rest.get(..length)
+        && !rest.is_empty()
+    {
+        target.copy_from_slice(rest);
+    }
+    (left, length)
 }
 
 /// A message, whole.
@@ -186,9 +189,7 @@ impl Reassembler {
         if header.packet_type() == PacketType::Continuation {
             return self.continuation(header, content);
         }
-        if self.first.take().is_some() {
-            self.drops.interrupted += 1;
-        }
+        self.interrupt();
         if header.extra_fragments() > MAX_EXTRA_FRAGMENTS || content.len() > MAX_CONTENT {
             self.drops.too_long += 1;
             return None;
@@ -202,6 +203,14 @@ impl Reassembler {
             self.missing = header.extra_fragments();
         }
         None
+    }
+
+    /// Gives up the message under way, if there is one, since another begins.
+    #[inline]
+    pub(crate) fn interrupt(&mut self) {
+        if self.first.take().is_some() {
+            self.drops.interrupted += 1;
+        }
     }
 
     fn continuation(&mut self, header: &PacketHeader, content: &[u8]) -> Option<Message<'_>> {

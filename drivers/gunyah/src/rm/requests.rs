@@ -108,8 +108,8 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
     }
 
     /// Asks for the caller's VMID (`VM_GET_VMID`). The request must be empty; RM refuses the form with a VMID of early drivers.
-    pub async fn vmid(&self) -> Result<u16, RequestError> {
-        self.ask(MessageId::VM_GET_VMID, lists::vmid).await
+    pub fn vmid(&self) -> impl Future<Output = Result<u16, RequestError>> {
+        self.ask(MessageId::VM_GET_VMID, lists::vmid)
     }
 
     /// Asks which VMs have a URI (`VM_LOOKUP_URI`).

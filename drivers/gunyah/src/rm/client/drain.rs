@@ -2,15 +2,19 @@
 
 use super::exchange::Delivery;
 use super::{Receive, ResourceManager, Timer};
+use crate::counter::count;
 use crate::hypercalls::Hypercalls;
 use crate::queue::QueueError;
+use crate::rm::error::{RequestError, RequestName};
 use crate::rm::notification::{Claim, Notification};
 use crate::rm::packet::Message;
 use core::future::poll_fn;
-use core::sync::atomic::Ordering::Relaxed;
+use core::pin::pin;
 use core::task::Poll;
 use core::time::Duration;
-use gunyah_abi::rm::{MessageId, PacketType};
+use gunyah_abi::rm::payload::ReplyHeader;
+use gunyah_abi::rm::{HEADER_SIZE, PacketType, RmError};
+use zerocopy::{FromBytes, IntoBytes};
 
 /// Packets drained before other tasks get a chance.
 const DRAIN_BUDGET: usize = 64;
@@ -21,12 +25,37 @@ const REFUSALS: u32 = 20;
 /// Time between two attempts at a queue that the hypervisor refuses.
 const REFUSAL_WAIT: Duration = Duration::from_millis(100);
 
+/// Gets a request's answer: what its reply has after the error word, or what went wrong.
+pub(super) type Answer<'a> = dyn FnMut(Result<&[u8], RequestError>) + 'a;
+
+/// How a drain ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Drained {
+    /// Nothing is left.
+    All,
+    /// There may be more, left so that others get a chance.
+    Enough,
+    /// The reply came; there may be more.
+    Answered,
+}
+
 impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
-    /// Drains the receive queue whenever something comes, for ever; to be awaited by one task.
+    /// Drains the receive queue whenever something comes, and watches over requests, for ever; to be awaited by one task.
     ///
     /// Returns only when the queue fails for good, with the reason. A queue that the hypervisor refuses is asked again some
     /// times, at long intervals.
     pub async fn run(&self) -> QueueError {
+        let mut watch = pin!(self.watch_requests());
+        let mut drain = pin!(self.drain_until_failure());
+        poll_fn(|cx| match (drain.as_mut().poll(cx), watch.as_mut().poll(cx)) {
+            (Poll::Ready(error), _) => Poll::Ready(error),
+            (Poll::Pending, Poll::Pending) => Poll::Pending,
+            (Poll::Pending, Poll::Ready(never)) => match never {},
+        })
+        .await
+    }
+
+    async fn drain_until_failure(&self) -> QueueError {
         let mut refusals = 0;
         loop {
             self.receiver.ready().await;
@@ -49,47 +78,60 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
     ///
     /// What the queue said, unless it is merely empty.
     pub fn drain(&self) -> Result<bool, QueueError> {
-        self.drain_for(None, |_| {})
+        self.drain_for(None).map(|drained| drained != Drained::All)
     }
 
-    /// Drains the queue. The reply that `own` names, sequence number and id, goes to `take` and not to the exchange.
-    #[inline]
+    /// Drains the queue on behalf of a request until its reply comes, which does not go through the exchange then.
     pub(super) fn drain_for(
         &self,
-        mut own: Option<(u16, MessageId)>,
-        mut take: impl FnMut(&[u8]),
-    ) -> Result<bool, QueueError> {
+        mut own: Option<(RequestName, &mut Answer<'_>)>,
+    ) -> Result<Drained, QueueError> {
         let Some(mut receive) = self.receive.try_lock() else {
             // Somebody else is draining; they, or the next wait, take what came.
             self.receiver.recheck();
-            return Ok(true);
+            return Ok(Drained::Enough);
         };
         let Receive { buffer, reassembler } = &mut *receive;
         for _ in 0..DRAIN_BUDGET {
-            match self.receiver.try_receive(buffer) {
-                Ok(size) => {
-                    let packet = buffer.get(..size).unwrap_or_default();
-                    if let Some(message) = reassembler.push(packet) {
-                        if message.kind == PacketType::Reply
-                            && own == Some((message.sequence, message.id))
-                        {
-                            take(message.content);
-                            own = None;
-                            self.exchange.end();
-                            self.counters.replies.fetch_add(1, Relaxed);
-                        } else {
-                            self.deliver(&message);
-                        }
-                    }
-                }
-                Err(QueueError::Empty { .. }) => return Ok(false),
+            let size = match self.receiver.try_receive(buffer.as_mut_bytes()) {
+                Ok(size) => size,
+                Err(QueueError::Empty { .. }) => return Ok(Drained::All),
                 Err(error) => return Err(error),
+            };
+            let header = u64::from_le(buffer[0]);
+            let packet = buffer.as_bytes().get(..size).unwrap_or_default();
+            // Most replies are one packet, known by its first bytes, and need no reassembler.
+            let own_reply = match packet.get(HEADER_SIZE..) {
+                Some(content) if own.is_some() && self.exchange.awaits_packet(header) => {
+                    reassembler.interrupt();
+                    Some(content)
+                }
+                _ => match reassembler.push(packet) {
+                    Some(Message { kind: PacketType::Reply, sequence, id, content })
+                        if own.is_some() && self.exchange.awaits(sequence, id) =>
+                    {
+                        Some(content)
+                    }
+                    Some(message) => {
+                        self.deliver(&message);
+                        None
+                    }
+                    None => None,
+                },
+            };
+            if let Some(content) = own_reply
+                && let Some((request, answer)) = own.take()
+            {
+                self.exchange.end();
+                count(&self.counters.replies, 1);
+                answer(read_reply(request, content));
+                return Ok(Drained::Answered);
             }
             if !self.receiver.is_ready() {
-                return Ok(false);
+                return Ok(Drained::All);
             }
         }
-        Ok(true)
+        Ok(Drained::Enough)
     }
 
     fn deliver(&self, message: &Message<'_>) {
@@ -107,7 +149,7 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
             PacketType::Notification => return self.deliver_notification(message),
             PacketType::Request | PacketType::Continuation => &self.counters.requests_received,
         };
-        counter.fetch_add(1, Relaxed);
+        count(counter, 1);
     }
 
     fn deliver_notification(&self, message: &Message<'_>) {
@@ -124,8 +166,26 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
             Claim::Malformed => &self.counters.malformed_notifications,
             Claim::No => &self.counters.unclaimed_notifications,
         };
-        counter.fetch_add(1, Relaxed);
+        count(counter, 1);
     }
+}
+
+/// Takes a reply apart: what comes after its error word.
+#[inline]
+pub(super) fn read_reply(request: RequestName, content: &[u8]) -> Result<&[u8], RequestError> {
+    let Ok((header, data)) = ReplyHeader::ref_from_prefix(content) else {
+        let (length, needed) = (content.len(), size_of::<ReplyHeader>());
+        return Err(RequestError::ReplyTooShort { request, length, needed });
+    };
+    match header.error.get() {
+        0 => Ok(data),
+        code => refusal(request, code).map(|()| data),
+    }
+}
+
+#[cold]
+fn refusal(request: RequestName, code: u32) -> Result<(), RequestError> {
+    RmError::check(code).map_err(|error| RequestError::Refused { request, error })
 }
 
 /// Lets other tasks run once.
