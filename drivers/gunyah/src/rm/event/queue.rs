@@ -25,7 +25,8 @@ struct Queue<const N: usize> {
     waker: Option<Waker>,
 }
 
-/// Events for one subscriber, `N` at most; of more the oldest are lost, and counted.
+/// Events for one subscriber, `N` at most; of more the oldest are lost, and counted. It allocates only for the lists of
+/// announced parcels, 8 KiB each at most, and an event is lost where there is no memory for them.
 ///
 /// Of several `VM_STATUS` of a VM that wait in the queue and tell the same state of the VM, only the newest is kept, so that no
 /// peer can push other events out by announcing itself.
