@@ -151,7 +151,7 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
     ///
     /// # Errors
     ///
-    /// Every variant of [`RequestError`] but `Busy` and `Receive`.
+    /// Every variant of [`RequestError`] but `Busy`, `Receive` and `ReplyInvalid`.
     pub fn request<'a, R>(
         &'a self,
         name: RequestName,
