@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::ptr::NonNull;
 use core::slice;
-use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// Bytes of a page; all memory is given in whole ones.
 pub const PAGE: u64 = 4096;
@@ -43,16 +43,17 @@ impl Pages {
         self.start.as_ptr() as u64
     }
 
-    /// The first byte, for code that shares the memory by atomics of its own.
-    #[must_use]
-    pub fn start(&self) -> NonNull<u8> {
-        self.start
-    }
-
     /// Bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.layout.size() as u64
+    }
+
+    /// All of it as words, for code that shares the memory by atomics of its own.
+    #[must_use]
+    pub fn words(&self) -> &[AtomicU64] {
+        // SAFETY: memory that this value owns, initialised, whole pages, and accessed by atomics only.
+        unsafe { slice::from_raw_parts(self.start.as_ptr().cast(), self.layout.size() / 8) }
     }
 
     /// Copies from `offset` on; `None` if that is not all inside.

@@ -3,7 +3,7 @@
 //! Left alone, the peer connects the guest's console with the serial line, answers each doorbell once with the flags as
 //! received, and each message once with the prefix `re:`. It starts nothing by itself; a script makes it ring, send, type
 //! and misbehave ([`script`] is the language; `play`, `memory`,
-//! `channel` and `misbehave` play it).
+//! `channel`, `ring`, `frame` and `misbehave` play it).
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -20,15 +20,18 @@ use crate::uart::Uart;
 use crate::vm::{Vm, VmEnd, VmIndex};
 
 mod channel;
+mod frame;
 mod memory;
 mod misbehave;
 mod partner;
 mod play;
+mod ring;
 pub mod script;
 mod transcript;
 
 use play::Player;
 pub use play::ScriptFailure;
+use ring::{Buffer, RingEnd};
 use script::Script;
 use transcript::Transcript;
 
@@ -68,6 +71,8 @@ pub struct Peer {
     vm: VmIndex,
     bells: Vec<Bells>,
     queues: Vec<Queues>,
+    buffers: Vec<Buffer>,
+    rings: Vec<RingEnd>,
     silent: bool,
     opens_console: bool,
     typed: VecDeque<u8>,
@@ -127,6 +132,8 @@ impl Peer {
             vm,
             bells: Vec::new(),
             queues: Vec::new(),
+            buffers: Vec::new(),
+            rings: Vec::new(),
             silent: false,
             opens_console: owner && script.opens_console(),
             typed: VecDeque::new(),
@@ -174,6 +181,8 @@ impl Peer {
         for queues in &mut self.queues {
             queues.unsent_answer = None;
         }
+        // The memory is anew as well.
+        self.rings.clear();
         self.end = None;
         if self.opens_console
             && let Err(error) = rm.owner_open(self.vm, true)
@@ -193,6 +202,7 @@ impl Peer {
         self.answer_bells(surroundings);
         self.answer_messages(surroundings);
         self.hear_of_memory(surroundings);
+        self.serve_rings(surroundings);
         let verdict = play::play(self, surroundings);
         self.type_ahead(surroundings);
         verdict

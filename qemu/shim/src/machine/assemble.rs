@@ -218,6 +218,13 @@ impl Machine {
         let (capabilities, intids) = (builder.capabilities, builder.intids);
         self.rm.add_space(vm, config.vmid, taken.clone());
         self.share(vm, config, taken)?;
+        for shared in &config.shared {
+            let doorbell = config.doorbells.iter().find(|bell| Some(bell.cap) == shared.doorbell);
+            let source = config.sources.iter().find(|bell| Some(bell.cap) == shared.source);
+            let doorbell_label = doorbell.map_or(shared.label, |bell| bell.label);
+            let source_label = source.map_or(shared.label, |bell| bell.label);
+            peer.add_buffer(shared.label, doorbell_label, source_label);
+        }
         if let Some((requests, answers)) = rm_queues {
             self.rm.attach(LinkConfig {
                 vm,

@@ -69,6 +69,9 @@ pub(super) fn play(
         },
         MemoryStep::Reclaim { label, refused: expected } => {
             let result = handle(label).map(|handle| rm.reclaim_memory(vm, handle));
+            if result == Ok(Ok(())) {
+                peer.leave_ring(*label, surroundings);
+            }
             match (result, expected) {
                 (Ok(Err(RmError::MemInuse)), true) => Progress::Done,
                 (Ok(Ok(())), true) => Progress::Failed("RM did not refuse it".into()),

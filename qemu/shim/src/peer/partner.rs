@@ -2,10 +2,18 @@
 
 use alloc::vec::Vec;
 
+use billy_protocol::{Frame, Kind};
+
 use super::{ANSWER_PREFIX, KEPT_MESSAGES, Peer, Surroundings};
 
+/// Whether a message is an answer by itself, which gets none.
+fn is_answer(message: &[u8]) -> bool {
+    let kind = Frame::parse(message).map(|frame| frame.kind);
+    message.starts_with(ANSWER_PREFIX) || matches!(kind, Ok(Kind::Reply | Kind::Error | Kind::Part))
+}
+
 impl Peer {
-    /// Receives the guest's doorbells; answers each with the flags as received.
+    /// Receives the guest's doorbells; answers each with the flags as received, but those of a ring.
     pub(super) fn answer_bells(&mut self, surroundings: &mut Surroundings<'_>) {
         for bells in &mut self.bells {
             let Some(index) = bells.rung_by_guest else {
@@ -20,6 +28,11 @@ impl Peer {
             bells.sends_seen = sends;
             let flags = doorbell.receive(u64::MAX);
             log::debug!("peer: doorbell {} rung with {flags:#x}", bells.label);
+            let mut rings = self.rings.iter_mut().filter(|ring| ring.source_label == bells.label);
+            if let Some(ring) = rings.next() {
+                ring.rung = true;
+                continue;
+            }
             if let Some(index) = bells.rung_by_peer.filter(|_| !self.silent) {
                 let doorbell = surroundings.objects.doorbell(index);
                 doorbell.send(flags, &mut surroundings.interrupts);
@@ -37,7 +50,7 @@ impl Peer {
                 let Some(message) = queue.receive_bytes(&mut surroundings.interrupts) else {
                     break;
                 };
-                if !self.silent && !message.starts_with(ANSWER_PREFIX) {
+                if !self.silent && !is_answer(&message) {
                     let answer = [ANSWER_PREFIX, &message].concat();
                     self.queues[index].unsent_answer = Some(answer);
                 }
@@ -64,7 +77,7 @@ impl Peer {
     }
 
     /// Counts a received message; keeps it if the script looks at messages, at the cost of the oldest one.
-    fn keep(&mut self, label: u32, message: Vec<u8>) {
+    pub(super) fn keep(&mut self, label: u32, message: Vec<u8>) {
         self.messages_heard += 1;
         if !self.keeps_messages {
             return;
@@ -75,10 +88,20 @@ impl Peer {
         self.messages.push_back((label, message));
     }
 
+    /// Takes the oldest kept message of a label that is meant.
+    pub(super) fn take_matching(
+        &mut self,
+        label: u32,
+        is_meant: impl Fn(&[u8]) -> bool,
+    ) -> Option<Vec<u8>> {
+        let matches =
+            |(found, message): &(u32, Vec<u8>)| *found == label && is_meant(message.as_slice());
+        let place = self.messages.iter().position(matches)?;
+        self.messages.remove(place).map(|(_, message)| message)
+    }
+
     /// Takes the oldest kept message of a label.
     pub(super) fn take_message(&mut self, label: u32) -> Option<Vec<u8>> {
-        let of_label = |(found, _): &(u32, Vec<u8>)| *found == label;
-        let place = self.messages.iter().position(of_label)?;
-        self.messages.remove(place).map(|(_, message)| message)
+        self.take_matching(label, |_| true)
     }
 }

@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 use gunyah_abi::rm::RmError;
 
 use super::script::{Condition, ExitKind, Script, Step, Verb};
-use super::{Peer, Surroundings, Verdict, channel, memory, misbehave};
+use super::{Peer, Surroundings, Verdict, channel, frame, memory, misbehave, ring};
 use crate::uart::Uart;
 use crate::vm::VmEnd;
 
@@ -132,6 +132,8 @@ fn overdue(peer: &Peer, verb: &Verb, began: u64, surroundings: &Surroundings<'_>
         Condition::Message { .. } => format!("{} of them came", peer.player.done),
         Condition::Exit { .. } => "the guest still runs".to_string(),
         Condition::Memory(condition) => memory::seen(peer, condition, surroundings),
+        Condition::Ring(condition) => ring::seen(peer, condition),
+        Condition::Frame(condition) => frame::seen(peer, condition),
         Condition::Milliseconds(_) => "time stood still".to_string(),
     };
     Progress::Failed(format!("not within {ms} ms: {seen}"))
@@ -160,6 +162,8 @@ fn attempt(
         }
         Verb::Open(open) => refused(surroundings.rm.owner_open(peer.vm, *open)),
         Verb::NeverOpen => Progress::Done,
+        Verb::Ring(step) => ring::play(peer, step, surroundings),
+        Verb::Frame(step) => frame::play(peer, step, surroundings),
         Verb::Channel(step) => channel::play(peer, step, surroundings),
         Verb::Memory(step) => memory::play(peer, step, surroundings),
         Verb::Misbehave(mischief) => misbehave::misbehave(peer, mischief, surroundings),
@@ -209,6 +213,14 @@ fn holds(
             Ok(holds) => holds,
             Err(reason) => return Progress::Failed(reason),
         },
+        Condition::Ring(condition) => match ring::holds(peer, condition) {
+            Ok(holds) => holds,
+            Err(reason) => return Progress::Failed(reason),
+        },
+        Condition::Frame(condition) => match frame::holds(peer, condition) {
+            Ok(holds) => holds,
+            Err(reason) => return Progress::Failed(reason),
+        },
         Condition::Milliseconds(ms) => surroundings.now >= nanoseconds(began, *ms),
     })
 }
@@ -248,7 +260,7 @@ fn message(peer: &mut Peer, label: u32, text: &str, count: u64) -> Progress {
     Progress::Done
 }
 
-fn numbered(text: &str, number: u64) -> String {
+pub(super) fn numbered(text: &str, number: u64) -> String {
     text.replace("{n}", &number.to_string())
 }
 

@@ -27,6 +27,13 @@
 //! | `reclaim LABEL` | takes the parcel back; `reclaim LABEL refused`: must not get it, since the guest has it |
 //! | `poke LABEL OFFSET VALUE` | writes a word of four bytes into the parcel |
 //! | `write LABEL OFFSET BYTES` | writes bytes, in hexadecimal |
+//! | `attach LABEL [bytes]` | comes to the ring in the parcel, for messages unless told otherwise; again: as after a restart |
+//! | `detach LABEL` | goes from it |
+//! | `push LABEL TEXT [COUNT]` | sends messages through the ring as it has room, or the text's bytes |
+//! | `stream LABEL BYTES` | sends so many bytes of the pattern, as the ring has room |
+//! | `request LABEL SERVICE ID [PAYLOAD] [times=N]` | asks a service, over a queue or a ring; N times, with ids that count up |
+//! | `cancel LABEL SERVICE ID` | takes a request back |
+//! | `frame LABEL BYTES [COUNT]` | sends any message, in hexadecimal |
 //! | `rm MESSAGE FAULT [COUNT]` | has the next messages of that id go wrong |
 //! | `packet BYTES` | sends these bytes, in hexadecimal, as if RM sent them |
 //! | `notify MESSAGE [TEXT]` | has RM send a notification |
@@ -44,12 +51,21 @@
 //! | `open` | the guest has opened its console, or is ready to receive on a UART |
 //! | `bells N` | the guest rang N times more than such steps have counted |
 //! | `messages N` | the guest sent N messages more than such steps have counted |
-//! | `message LABEL TEXT [COUNT]` | the guest sent these, with nothing else between on that queue; another message fails the run |
+//! | `message LABEL TEXT [COUNT]` | the guest sent these, through a queue or a ring, with nothing else between on that queue; another message fails the run |
 //! | `exit KIND [CODE]` | the guest ended: `off`, `reset`, `reset2` (CODE is the type) or `vm-exit` |
 //! | `accepted LABEL`, `released LABEL` | the guest mapped the parcel; unmapped it, or was reset; once more than such steps have seen |
 //! | `told LABEL accepted [TAG]`, `told LABEL released [TAG]` | the guest told so (`MEM_NOTIFY`), likewise |
 //! | `word LABEL OFFSET VALUE`, `bytes LABEL OFFSET BYTES` | the parcel holds that |
+//! | `attached LABEL`, `detached LABEL` | the guest uses the ring; does not |
+//! | `streamed LABEL BYTES` | so many bytes of the pattern came, more than such steps have counted; another byte fails the run |
+//! | `reply LABEL SERVICE ID [PAYLOAD]`, `part …` | that reply came, or such a part of one; others may be before it |
+//! | `refusal LABEL SERVICE ID [CODE [FIELD]]` | that error reply came |
+//! | `answers LABEL N` | N replies or refusals came that no other step has taken |
 //! | `ms N` | N milliseconds passed |
+//!
+//! A ring's messages come to `message` and the frames' conditions like a queue's; the peer looks when the guest rings. Byte
+//! N of the pattern is `N ^ N >> 8`, cut to 8 bits. Services go by name (`echo`) or number, codes by name (`busy`) or number.
+//! A payload is `BYTES` in hexadecimal, or `text=TEXT` with its length before it, as `echo` takes it.
 //!
 //! `add` takes `peer=VMID` for the VM at the other end, which is the guest's owner otherwise.
 //!
@@ -84,11 +100,15 @@ use crate::machine_file::words::{self, WordError};
 
 mod channel;
 mod fault;
+mod frame;
 mod memory;
+mod ring;
 
 pub(super) use channel::{ChannelKind, ChannelStep};
 pub(super) use fault::Mischief;
+pub(super) use frame::{FrameCondition, FrameStep};
 pub(super) use memory::{MemoryCondition, MemoryStep};
+pub(super) use ring::{RingCondition, RingStep};
 
 /// Milliseconds that `expect` waits unless told otherwise.
 const EXPECT_MS: u64 = 10_000;
@@ -122,6 +142,8 @@ pub(super) enum Verb {
     Open(bool),
     NeverOpen,
     Channel(ChannelStep),
+    Frame(FrameStep),
+    Ring(RingStep),
     Memory(MemoryStep),
     Misbehave(Mischief),
     Log(String),
@@ -137,7 +159,9 @@ pub(super) enum Condition {
     Messages(u64),
     Message { label: u32, text: String, count: u64 },
     Exit { kind: ExitKind, code: Option<u64> },
+    Frame(FrameCondition),
     Memory(MemoryCondition),
+    Ring(RingCondition),
     Milliseconds(u64),
 }
 
@@ -219,7 +243,7 @@ impl Script {
                 Verb::Await { condition, .. } => condition,
                 _ => return false,
             };
-            matches!(condition, Condition::Message { .. })
+            matches!(condition, Condition::Message { .. } | Condition::Frame(_))
         };
         self.steps.iter().any(compares)
     }
@@ -330,7 +354,24 @@ fn further(first: &str, words: &mut Words) -> Result<Option<Verb>, Problem> {
     if let Some(step) = channel::step(first, words)? {
         return Ok(Some(Verb::Channel(step)));
     }
+    if let Some(step) = ring::step(first, words)? {
+        return Ok(Some(Verb::Ring(step)));
+    }
+    if let Some(step) = frame::step(first, words)? {
+        return Ok(Some(Verb::Frame(step)));
+    }
     Ok(fault::mischief(first, words)?.map(Verb::Misbehave))
+}
+
+/// The conditions that have a file of their own.
+fn further_condition(first: &str, words: &mut Words) -> Result<Option<Condition>, Problem> {
+    if let Some(condition) = memory::condition(first, words)? {
+        return Ok(Some(Condition::Memory(condition)));
+    }
+    if let Some(condition) = ring::condition(first, words)? {
+        return Ok(Some(Condition::Ring(condition)));
+    }
+    Ok(frame::condition(first, words)?.map(Condition::Frame))
 }
 
 fn condition(words: &mut Words) -> Result<Condition, Problem> {
@@ -350,8 +391,8 @@ fn condition(words: &mut Words) -> Result<Condition, Problem> {
             code: optional(words)?,
         },
         "ms" => Condition::Milliseconds(words.number("milliseconds")?),
-        _ => match memory::condition(&word, words)? {
-            Some(condition) => Condition::Memory(condition),
+        _ => match further_condition(&word, words)? {
+            Some(condition) => condition,
             None => return Err(Problem::Unknown(word)),
         },
     })

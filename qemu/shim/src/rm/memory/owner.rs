@@ -238,6 +238,13 @@ impl ResourceManager {
         self.memory.parcels.iter().rev().filter(meant).find_map(|parcel| parcel.handle)
     }
 
+    /// The VMID that owns the newest parcel with this label.
+    #[must_use]
+    pub fn parcel_owner(&self, vm: VmIndex, label: u32) -> Option<u16> {
+        let meant = |parcel: &&Parcel| parcel.vm == vm && parcel.offer.label == label;
+        self.memory.parcels.iter().rev().find(meant).map(|parcel| parcel.offer.owner)
+    }
+
     /// The memory of the newest parcel with this label, as far as its owner has access: what the VM has alone, the owner has
     /// not.
     #[must_use]
