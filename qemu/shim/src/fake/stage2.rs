@@ -35,6 +35,11 @@ impl Mappings {
         all
     }
 
+    /// The memory mapped at an IPA.
+    pub fn pages(&self, ipa: u64) -> Arc<Pages> {
+        self.place(ipa).expect("something mapped there").0.pages.clone()
+    }
+
     fn place(&self, ipa: u64) -> Option<(&Mapping, u64)> {
         let inside =
             |m: &&Mapping| ipa.checked_sub(m.ipa).is_some_and(|o| o < m.part.end - m.part.start);

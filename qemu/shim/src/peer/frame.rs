@@ -164,7 +164,7 @@ pub(super) fn seen(peer: &Peer, condition: &FrameCondition) -> String {
         return format!("{} came", peer.player.done);
     }
     let others = peer.messages.iter().filter(|(found, _)| found == label);
-    let last = others.clone().last().map(|(_, message)| shown(message));
+    let last = others.clone().next_back().map(|(_, message)| shown(message));
     let last = last.unwrap_or_else(|| "nothing".into());
     format!("{} other messages came, the last {last}", others.count())
 }

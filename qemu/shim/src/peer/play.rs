@@ -162,7 +162,7 @@ fn attempt(
         }
         Verb::Open(open) => refused(surroundings.rm.owner_open(peer.vm, *open)),
         Verb::NeverOpen => Progress::Done,
-        Verb::Ring(step) => ring::play(peer, step, surroundings),
+        Verb::SharedRing(step) => ring::play(peer, step, surroundings),
         Verb::Frame(step) => frame::play(peer, step, surroundings),
         Verb::Channel(step) => channel::play(peer, step, surroundings),
         Verb::Memory(step) => memory::play(peer, step, surroundings),

@@ -143,7 +143,7 @@ pub(super) enum Verb {
     NeverOpen,
     Channel(ChannelStep),
     Frame(FrameStep),
-    Ring(RingStep),
+    SharedRing(RingStep),
     Memory(MemoryStep),
     Misbehave(Mischief),
     Log(String),
@@ -355,7 +355,7 @@ fn further(first: &str, words: &mut Words) -> Result<Option<Verb>, Problem> {
         return Ok(Some(Verb::Channel(step)));
     }
     if let Some(step) = ring::step(first, words)? {
-        return Ok(Some(Verb::Ring(step)));
+        return Ok(Some(Verb::SharedRing(step)));
     }
     if let Some(step) = frame::step(first, words)? {
         return Ok(Some(Verb::Frame(step)));

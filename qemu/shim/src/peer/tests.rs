@@ -9,7 +9,9 @@ use crate::vm::VmEnd;
 
 mod channel;
 mod faults;
+mod frame;
 mod memory;
+mod ring;
 
 const ALL: u64 = u64::MAX;
 
