@@ -9,6 +9,7 @@
 //! | [`log`] | the log ring, which outlives a crash |
 //! | [`names`] | names that outlive what bore them |
 //! | [`rings`] | channels to other VMs through shared memory |
+//! | [`channels`] | every doorbell, message queue and shared buffer there is right now |
 //! | [`services`] | what answers other VMs |
 //! | [`watch`] | a rare look whether an interrupt was lost |
 //! | [`system`], [`shell`] | what was found, and the console that shows it |
@@ -23,6 +24,7 @@
 
 extern crate alloc;
 
+pub mod channels;
 pub mod console;
 pub mod crash;
 pub mod interrupts;

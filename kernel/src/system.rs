@@ -1,12 +1,13 @@
 //! What the running kernel consists of, for those that show or use it.
 
 use crate::{
+    channels::Channels,
     crash::provocation::Provocation,
     dt::{Form, Platform},
     interrupts::Usage,
     log::LogRing,
     memory::{Region, heap::HeapUsage},
-    services::{BellService, BellSource, Directory, EchoService},
+    services::Directory,
     task::TaskInfo,
 };
 use alloc::vec::Vec;
@@ -25,12 +26,8 @@ pub struct System<H: 'static, C: 'static> {
     pub identity: Identity,
     /// What is mapped how.
     pub memory: Vec<Region>,
-    /// Doorbells received, with their services.
-    pub bells: Vec<&'static BellService<H>>,
-    /// Doorbells to ring.
-    pub sources: Vec<&'static BellSource<H>>,
-    /// Message queue pairs, with their services.
-    pub queues: Vec<&'static EchoService<H>>,
+    /// Doorbells, message queues and shared buffers.
+    pub channels: Channels<H, C>,
     /// The services for other VMs.
     pub directory: &'static Directory,
     /// The client of the Resource Manager, if the tree names one.

@@ -4,7 +4,7 @@
 //! works, and costs a hypercall for each object in [`PERIOD`]. What it finds is received and
 //! reported: the interrupt that should have announced it did not come.
 
-use crate::system::System;
+use crate::{channels::Channel, system::System};
 use core::fmt::Display;
 use core::time::Duration;
 use gunyah::{
@@ -65,15 +65,20 @@ pub async fn watch<H: Hypercalls, C: Timer>(system: &System<H, C>, clock: &impl 
         if let Some(manager) = system.manager.filter(|manager| !manager.is_busy()) {
             look(manager.receiver(), clock, &"rm").await;
         }
-        for queue in &system.queues {
-            look(&queue.receiver, clock, &queue.path).await;
-            // Without a message that waits for room this asks nobody.
-            if queue.sender.is_full() {
-                look(&queue.sender, clock, &queue.path).await;
+        for channel in system.channels.all() {
+            match &channel {
+                Channel::Queue(queue) => {
+                    if let Some(receiver) = &queue.receiver {
+                        look(&**receiver, clock, &channel).await;
+                    }
+                    // Without a message that waits for room this asks nobody.
+                    if let Some(sender) = queue.sender.as_ref().filter(|sender| sender.is_full()) {
+                        look(&**sender, clock, &channel).await;
+                    }
+                }
+                Channel::Bell(bell) => look(&*bell.receiver, clock, &channel).await,
+                Channel::Source(_) | Channel::Buffer(_) => {}
             }
-        }
-        for bell in &system.bells {
-            look(&bell.receiver, clock, &bell.path).await;
         }
     }
 }
@@ -92,14 +97,21 @@ async fn look(object: &impl Announced, clock: &impl Timer, name: &dyn Display) {
 mod tests {
     use super::*;
     use crate::shell::tests::rig::Rig;
-    use gunyah::fake::Tasks;
+    use crate::{channels::Queue, services::BellService};
+    use alloc::rc::Rc;
+    use gunyah::fake::{FakeVm, Tasks};
+
+    /// The doorbell and the queue.
+    fn first(rig: &Rig) -> (Rc<BellService<FakeVm>>, Rc<Queue<FakeVm>>) {
+        (rig.system.channels.bells().remove(0), rig.system.channels.queues().remove(0))
+    }
 
     /// All services and the watch, as tasks.
     fn tasks(rig: &Rig) -> Tasks<'_> {
         let mut tasks = Tasks::new();
-        let (bell, queue) = (rig.system.bells[0], rig.system.queues[0]);
-        tasks.spawn(async { panic!("{:?}", bell.serve().await) });
-        tasks.spawn(async { panic!("{:?}", queue.serve().await) });
+        for (_, task) in rig.board.take_tasks() {
+            tasks.spawn(task);
+        }
         tasks.spawn(async { panic!("{}", rig.client.run().await) });
         tasks.spawn(async { watch(&rig.system, &rig.setup.timer).await });
         tasks.run_until_idle();
@@ -122,10 +134,11 @@ mod tests {
         rig.peer.doorbell_send(rig.to_guest.source, 0x1).unwrap();
         rig.peer.msgqueue_send(rig.queue_to_guest.tx, b"hello", false).unwrap();
         pass(&rig, &mut tasks, 1);
-        assert_eq!(rig.system.bells[0].answered(), 1);
-        assert_eq!(rig.system.queues[0].echoed(), 1);
-        assert_eq!(rig.system.bells[0].receiver.statistics().found, 1);
-        assert_eq!(rig.system.queues[0].receiver.statistics().found, 1);
+        let (bell, queue) = first(&rig);
+        assert_eq!(bell.answered(), 1);
+        assert_eq!(queue.echoed.get(), 1);
+        assert_eq!(bell.receiver.statistics().found, 1);
+        assert_eq!(queue.receiver.as_ref().unwrap().statistics().found, 1);
     }
 
     #[test]
@@ -150,9 +163,10 @@ mod tests {
     fn a_look_that_finds_nothing_counts_nothing() {
         let rig = Rig::new();
         pass(&rig, &mut tasks(&rig), 3);
-        let counts = rig.system.bells[0].receiver.statistics();
+        let (bell, queue) = first(&rig);
+        let counts = bell.receiver.statistics();
         assert_eq!((counts.interrupts, counts.kicks, counts.rings), (0, 0, 0));
-        assert_eq!(rig.system.queues[0].receiver.statistics().messages, 0);
-        assert_eq!(rig.system.queues[0].sender.statistics().messages, 0);
+        assert_eq!(queue.receiver.as_ref().unwrap().statistics().messages, 0);
+        assert_eq!(queue.sender.as_ref().unwrap().statistics().messages, 0);
     }
 }

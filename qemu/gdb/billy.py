@@ -84,6 +84,14 @@ def pointed_to(option):
     return pointer.dereference() if int(pointer) else None
 
 
+def variant(value):
+    """The name of an enum's variant, and what is in it."""
+    for f in value.type.fields():
+        if f.name and value[f.name].type.fields():
+            return f.name, value[f.name]["__0"]
+    raise gdb.GdbError(f"{value.type} is no known variant")
+
+
 def leaves(value):
     """All numbers in a struct by name, wrappers left out."""
     for f in value.type.strip_typedefs().fields():
@@ -260,16 +268,31 @@ class Queues(Billy):
         if manager is not None:
             self.pair("Resource Manager", manager)
         system = ready.dereference()["system"].dereference()
-        for service in elements(system["queues"]):
-            service = service.dereference()
-            self.pair(f"queue pair {text(service['path'])}", service)
-        for service in elements(system["bells"]):
-            service = service.dereference()
-            print(f"doorbell {text(service['path'])}")
-            self.counts("received", service["receiver"])
-        for source in elements(system["sources"]):
-            print("doorbell to ring")
-            self.counts("rung", source.dereference()["source"])
+        for channel in elements(system["channels"]["list"]["value"]["value"]):
+            self.channel(channel)
+
+    def channel(self, channel):
+        kind, shared = variant(channel)
+        content = counted(inside(shared).dereference())
+        label = content["about"]["path"]
+        name = f"{kind.lower()} {text(label)}".strip()
+        print(name)
+        ends = {
+            "Bell": (("received", "receiver"),),
+            "Source": (("rung", "source"),),
+            "Queue": (("sender", "sender"), ("receiver", "receiver")),
+        }
+        for words, end in ends.get(kind, ()):
+            end = content[end]
+            if kind == "Queue":
+                end = pointed_to(end)
+                if end is None:
+                    continue
+                self.counts(words, counted(end))
+            elif kind == "Bell":
+                self.counts(words, counted(inside(end).dereference()))
+            else:
+                self.counts(words, end)
 
     def pair(self, name, owner):
         print(name)

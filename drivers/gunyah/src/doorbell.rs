@@ -193,6 +193,11 @@ impl<H: Hypercalls> Doorbell<H> {
         Ok((taken != 0).then_some(taken))
     }
 
+    /// Whether taking flags is worth trying: flags or a vIRQ came.
+    pub fn is_ready(&self) -> bool {
+        self.state.load(Ordering::Relaxed) != QUIET || self.flags.load(Ordering::Relaxed) != 0
+    }
+
     fn receive(&self) -> Result<u64, DoorbellError> {
         again(|| self.hypercalls.doorbell_receive(self.capability, ALL_FLAGS))
             .map_err(self.failed(Hypercall::DoorbellReceive))

@@ -4,8 +4,9 @@
 //! source with the same flag shifted up by 32; answers and plain kicks are only counted, so two
 //! such services never ring each other without end.
 
-use alloc::string::String;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::channels::About;
+use alloc::{rc::Rc, sync::Arc};
+use core::cell::{Cell, RefCell};
 use gunyah::{
     doorbell::{Doorbell, DoorbellError, DoorbellSource},
     hypercalls::Hypercalls,
@@ -18,38 +19,52 @@ const ANSWER_SHIFT: u32 = 32;
 
 /// A doorbell that this VM rings.
 pub struct BellSource<H> {
-    /// Its label, if the tree gives one.
-    pub label: Option<u32>,
+    /// What it is known by.
+    pub about: About,
     /// The doorbell.
     pub source: DoorbellSource<H>,
 }
 
 /// A doorbell that this VM receives, and the service behind it.
-pub struct BellService<H: 'static> {
-    /// Its label, if the tree gives one.
-    pub label: Option<u32>,
-    /// Where the tree names it.
-    pub path: String,
+pub struct BellService<H> {
+    /// What it is known by.
+    pub about: About,
+    /// Its interrupt.
+    pub intid: u32,
     /// The doorbell.
-    pub receiver: Doorbell<H>,
+    pub receiver: Arc<Doorbell<H>>,
+    answers_to: RefCell<Option<Rc<BellSource<H>>>>,
+    flags: [Cell<u64>; 64],
+    answered: Cell<u64>,
+}
+
+impl<H> BellService<H> {
+    /// A service on `receiver`, whose requests are only counted until there is a source to answer on.
+    pub fn new(about: About, intid: u32, receiver: Arc<Doorbell<H>>) -> Self {
+        let (flags, answered) = ([const { Cell::new(0) }; 64], Cell::new(0));
+        Self { about, intid, receiver, answers_to: RefCell::new(None), flags, answered }
+    }
+
+    /// Answers on `source` from now on.
+    pub fn answer_on(&self, source: Rc<BellSource<H>>) {
+        self.answers_to.replace(Some(source));
+    }
+
+    /// Answers no more, if it was on `source`.
+    pub fn forget_source(&self, source: &Rc<BellSource<H>>) {
+        let is_it = self.source().is_some_and(|answers| Rc::ptr_eq(&answers, source));
+        if is_it {
+            self.answers_to.replace(None);
+        }
+    }
+
     /// What answers go to; none: requests are only counted.
-    pub answers_to: Option<&'static BellSource<H>>,
-    flags: [AtomicU64; 64],
-    answered: AtomicU64,
+    pub fn source(&self) -> Option<Rc<BellSource<H>>> {
+        self.answers_to.borrow().clone()
+    }
 }
 
 impl<H: Hypercalls> BellService<H> {
-    /// A service on `receiver` that answers on `answers_to`.
-    pub fn new(
-        label: Option<u32>,
-        path: String,
-        receiver: Doorbell<H>,
-        answers_to: Option<&'static BellSource<H>>,
-    ) -> Self {
-        let flags = [const { AtomicU64::new(0) }; 64];
-        Self { label, path, receiver, answers_to, flags, answered: AtomicU64::new(0) }
-    }
-
     /// Serves until the hypervisor refuses the doorbell.
     ///
     /// # Errors
@@ -68,30 +83,26 @@ impl<H: Hypercalls> BellService<H> {
         while rest != 0 {
             let flag = rest.trailing_zeros() as usize;
             if let Some(counter) = self.flags.get(flag) {
-                counter.fetch_add(1, Relaxed);
+                counter.set(counter.get() + 1);
             }
             rest &= rest - 1;
         }
         let requests = flags & REQUESTS;
-        if let (true, Some(bell)) = (requests != 0, self.answers_to) {
+        if let (true, Some(bell)) = (requests != 0, &*self.answers_to.borrow()) {
             bell.source.ring(requests << ANSWER_SHIFT)?;
-            self.answered.fetch_add(u64::from(requests.count_ones()), Relaxed);
+            self.answered.set(self.answered.get() + u64::from(requests.count_ones()));
         }
         Ok(())
     }
 
     /// How often each flag was received, for flags received at all.
     pub fn flags(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        self.flags
-            .iter()
-            .map(|count| count.load(Relaxed))
-            .enumerate()
-            .filter(|(_, count)| *count != 0)
+        self.flags.iter().map(Cell::get).enumerate().filter(|(_, count)| *count != 0)
     }
 
     /// How many request flags were answered.
     pub fn answered(&self) -> u64 {
-        self.answered.load(Relaxed)
+        self.answered.get()
     }
 }
 

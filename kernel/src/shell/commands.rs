@@ -98,7 +98,7 @@ where
         "tasks" => show::tasks(page, machine),
         "bell" => match words.next() {
             Some("list") => objects::list_bells(page, system),
-            Some("ring") => objects::ring(page, system, words),
+            Some("ring") => objects::ring(page, system, words).await,
             Some("mask") => objects::mask(page, system, words),
             _ => page.line(format_args!("bell: say 'bell list', 'bell ring' or 'bell mask'")),
         },

@@ -109,7 +109,7 @@ fn the_log_is_shown_whole() {
 fn bells_are_listed_with_what_they_did() {
     let mut rig = Rig::new();
     rig.peer.doorbell_send(rig.to_guest.source, 0x5).unwrap();
-    let bell = rig.system.bells[0];
+    let bell = rig.system.channels.bells().remove(0);
     bell.receiver.on_interrupt();
     let mut tasks = Tasks::new();
     tasks.spawn(async { panic!("{:?}", bell.serve().await) });
@@ -134,7 +134,7 @@ fn bells_are_rung_as_often_as_asked() {
     assert_eq!(rung, "rang bell 3 with flags 0x100 2 times, 0x100 still set\n");
     rig.output("bell ring 3");
     assert_eq!(rig.peer.doorbell_receive(rig.to_peer.receiver, u64::MAX), Ok(0x101));
-    assert_eq!(rig.system.sources[0].source.rings(), 3);
+    assert_eq!(rig.system.channels.sources()[0].source.rings(), 3);
     for (line, answer) in [
         ("bell ring", "bell ring: say which label"),
         ("bell ring x", "bell ring: say which label"),
@@ -215,7 +215,8 @@ fn a_broken_queue_is_said_to_be_broken() {
     let hypervisor = rig.setup.guest.hypervisor();
     hypervisor.inject(Hypercall::MsgqueueReceive, Fault::EmptySuccess);
     let mut buffer = [0; 240];
-    assert!(rig.system.queues[0].receiver.try_receive(&mut buffer).is_err());
+    let queue = rig.system.channels.queues().remove(0);
+    assert!(queue.receiver.as_ref().unwrap().try_receive(&mut buffer).is_err());
     let stats = rig.output("msgq stats");
     assert!(stats.ends_with("receiving is broken: a message of size 0 came\n"), "{stats}");
     assert!(rig.output("msgq list").contains("receiving broken"));

@@ -2,7 +2,7 @@
 
 use super::{Cpu, TaskInfo, queue::RunQueue, section, slots::Slots};
 use alloc::{boxed::Box, rc::Rc};
-use core::{cell::RefCell, fmt};
+use core::{cell::RefCell, fmt, pin::Pin};
 
 /// Runs the tasks of one CPU.
 pub struct Executor<C> {
@@ -97,7 +97,11 @@ impl Spawner {
     /// The task ends when the future does. A panic in it is a panic of the kernel. Allocates: the
     /// future, its header, and room on the run queue, so that waking it never does.
     pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + 'static) {
-        let future = Box::pin(future);
+        self.spawn_boxed(name, Box::pin(future));
+    }
+
+    /// As [`Self::spawn`], for a future that is on the heap already.
+    pub fn spawn_boxed(&self, name: &'static str, future: Pin<Box<dyn Future<Output = ()>>>) {
         self.slots.borrow_mut().insert(name, self.queue, future);
     }
 

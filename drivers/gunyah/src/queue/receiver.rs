@@ -97,7 +97,7 @@ impl<H: Hypercalls> MessageReceiver<H> {
 
     /// Whether a receive is worth trying.
     #[inline]
-    pub(crate) fn is_ready(&self) -> bool {
+    pub fn is_ready(&self) -> bool {
         self.end.is_ready()
     }
 

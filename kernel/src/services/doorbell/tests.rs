@@ -1,7 +1,6 @@
 //! The doorbell service against a fake hypervisor, with a peer that the test plays.
 
 use super::*;
-use alloc::boxed::Box;
 use gunyah::doorbell::DoorbellTrigger;
 use gunyah::fake::{DoorbellEnds, FakeHypervisor, FakeVm, Fault, Tasks};
 use gunyah_abi::{Error, Hypercall};
@@ -14,7 +13,7 @@ struct Pair {
     peer: FakeVm,
     to_guest: DoorbellEnds,
     to_peer: DoorbellEnds,
-    service: &'static Service,
+    service: Service,
 }
 
 fn pair(paired: bool) -> Pair {
@@ -22,14 +21,15 @@ fn pair(paired: bool) -> Pair {
     let (guest, peer) = (hypervisor.vm(), hypervisor.vm());
     let to_guest = hypervisor.doorbell(&peer, &guest);
     let to_peer = hypervisor.doorbell(&guest, &peer);
-    let source: &'static BellSource<FakeVm> = Box::leak(Box::new(BellSource {
-        label: Some(3),
-        source: DoorbellSource::new(guest.clone(), to_peer.source),
-    }));
+    let source = DoorbellSource::new(guest.clone(), to_peer.source);
+    let source = Rc::new(BellSource { about: About::tree(Some(3), None, ""), source });
     let receiver = Doorbell::new(guest.clone(), to_guest.receiver, DoorbellTrigger::Edge);
-    let answers_to = paired.then_some(source);
-    let service = BellService::new(Some(3), "/bell".into(), receiver, answers_to);
-    Pair { hypervisor, peer, to_guest, to_peer, service: Box::leak(Box::new(service)) }
+    let about = About::tree(Some(3), None, "/bell");
+    let service = BellService::new(about, 960, Arc::new(receiver));
+    if paired {
+        service.answer_on(source);
+    }
+    Pair { hypervisor, peer, to_guest, to_peer, service }
 }
 
 impl Pair {

@@ -1,12 +1,13 @@
 //! A whole system around a fake hypervisor and a fake Resource Manager, with a person at the shell.
 
 use crate::{
+    channels::{About, Channels, End, tests::board::FakeBoard},
     crash::provocation::Provocation,
     dt::{self, Form, Interrupt, MemoryAt, Trigger},
     interrupts::Usage,
     log::LogRing,
     memory::{Kind, Region, heap::HeapUsage},
-    services::{BellService, BellSource, Directory, EchoService},
+    services::Directory,
     shell::{
         commands::{self, Next},
         page::Page,
@@ -19,14 +20,13 @@ use core::convert::Infallible;
 use core::time::Duration;
 use embedded_io_async::{ErrorType, Read, Write};
 use gunyah::{
-    doorbell::{Doorbell, DoorbellSource, DoorbellTrigger},
     fake::{DoorbellEnds, FakeTimer, FakeVm, QueueEnds, RmSetup, Tasks},
     hypercalls::discovery::{Conduit, Identity},
-    queue::{MessageReceiver, MessageSender, QueueConfig},
+    queue::QueueConfig,
     rm::ResourceManager,
 };
 use gunyah_abi::identity::{Build, HypIdentify};
-use std::collections::VecDeque;
+use std::{collections::VecDeque, rc::Rc};
 
 #[repr(align(8))]
 struct Aligned<T: ?Sized>(T);
@@ -126,6 +126,7 @@ pub struct Rig {
     pub queue_to_peer: QueueEnds,
     pub queue_to_guest: QueueEnds,
     pub system: System<FakeVm, FakeTimer>,
+    pub board: Rc<FakeBoard>,
     pub machine: Still,
     pub terminal: Terminal,
 }
@@ -146,22 +147,23 @@ impl Rig {
         let queue_to_guest = hypervisor.queue(&peer, &guest, 8, 240);
         let queue_to_peer = hypervisor.queue(&guest, &peer, 8, 240);
         let config = |capability| QueueConfig { capability, max_message_size: 240, depth: 8 };
-        let source = leak(BellSource {
-            label: Some(3),
-            source: DoorbellSource::new(guest.clone(), to_peer.source),
-        });
-        let bell = leak(BellService::new(
-            Some(3),
-            "/bell".into(),
-            Doorbell::new(guest.clone(), to_guest.receiver, DoorbellTrigger::Edge),
-            Some(source),
-        ));
-        let queue = leak(EchoService::new(
-            Some(2),
-            "/queue".into(),
-            MessageSender::new(guest.clone(), config(queue_to_peer.tx)).unwrap(),
-            MessageReceiver::new(guest, config(queue_to_guest.rx)).unwrap(),
-        ));
+        let board = Rc::new(FakeBoard::default());
+        for (intid, virq) in
+            [(970, to_guest.virq), (971, queue_to_peer.tx_virq), (972, queue_to_guest.rx_virq)]
+        {
+            board.wire(intid, virq);
+        }
+        let directory: &'static Directory = leak(Directory::new(None));
+        let channels =
+            Channels::new(guest, setup.timer.clone(), Box::new(board.clone()), directory);
+        let about = |label, path| About::tree(Some(label), None, path);
+        let edge = Interrupt { intid: 970, trigger: Trigger::Edge };
+        let source = channels.add_source(about(3, "/source"), to_peer.source).unwrap();
+        let bell = channels.add_bell(about(3, "/bell"), to_guest.receiver, edge).unwrap();
+        bell.answer_on(source);
+        let end = |capability, intid| Some(End { config: config(capability), intid });
+        let (tx, rx) = (end(queue_to_peer.tx, 971), end(queue_to_guest.rx, 972));
+        channels.add_queue(about(2, "/queue"), tx, rx).unwrap();
         let tree = MemoryAt { address: 0x8000_0000, bytes: &MERGED.0 };
         let system = System {
             platform: dt::load(&tree, None).unwrap().platform,
@@ -173,10 +175,8 @@ impl Rig {
                 conduit: Conduit::Native,
             },
             memory: vec![Region { range: 0x8000_0000..0x8001_0000, kind: Kind::Code }],
-            bells: vec![bell],
-            sources: vec![source],
-            queues: vec![queue],
-            directory: leak(Directory::new(None)),
+            channels,
+            directory,
             manager: Some(client),
         };
         let machine = Still { log: leak(LogRing::new()) };
@@ -190,6 +190,7 @@ impl Rig {
             queue_to_peer,
             queue_to_guest,
             system,
+            board,
             machine,
             terminal,
         }
@@ -198,9 +199,9 @@ impl Rig {
     /// The same VM, given nothing by its hypervisor.
     pub fn bare() -> Self {
         let mut rig = Self::new();
-        rig.system.bells.clear();
-        rig.system.sources.clear();
-        rig.system.queues.clear();
+        for channel in rig.system.channels.all() {
+            rig.system.channels.close(&channel, "test");
+        }
         rig.system.manager = None;
         rig
     }
