@@ -5,8 +5,9 @@
 //! left over is added afterwards.
 //!
 //! A buddy allocator splits and merges all the way at each turn, some hundreds of instructions.
-//! So freed small blocks are kept for the next who wants one of that size. They are never given
-//! back: what small blocks took at their peak stays theirs.
+//! So small blocks are cut from larger ones, a page at a time, and freed ones are kept for the next
+//! who wants one of that size. They are never given back: what small blocks took at their peak
+//! stays theirs.
 
 use core::{
     alloc::{GlobalAlloc, Layout},
@@ -20,6 +21,11 @@ const ORDER: usize = 40;
 /// Sizes that are kept: 16, 32, ... 512 bytes.
 const KEPT_SIZES: usize = 6;
 const SMALLEST: usize = 16;
+/// What small blocks are cut from.
+const CHUNK: Layout = match Layout::from_size_align(4096, 4096) {
+    Ok(layout) => layout,
+    Err(_) => panic!("not a power of two"),
+};
 
 type Buddies = buddy_system_allocator::Heap<ORDER>;
 
@@ -31,7 +37,9 @@ struct State {
     /// The free blocks of each size: the address of the first, or 0. The first word of each block
     /// is the address of the next.
     kept: [usize; KEPT_SIZES],
-    /// Bytes in them.
+    /// What small blocks are cut from: its first address, up to the next multiple of [`CHUNK`].
+    fresh: usize,
+    /// Bytes in both.
     kept_bytes: usize,
 }
 
@@ -46,14 +54,85 @@ pub struct HeapUsage {
     pub total: usize,
 }
 
-/// The layout that stands for all small ones of its size, and the place of that size in `kept`.
-#[inline]
-fn small(layout: Layout) -> Option<(Layout, usize)> {
-    let size = layout.size().max(layout.align()).max(SMALLEST).next_power_of_two();
-    let place = (size / SMALLEST).trailing_zeros() as usize;
-    (place < KEPT_SIZES)
-        .then(|| Layout::from_size_align(size, size).ok().map(|layout| (layout, place)))
-        .flatten()
+/// The place in `kept` of the size that a block of this layout has, if it is a small one. Both the
+/// largest bit of `size - 1` and that of `align - 1` have to fit.
+#[inline(always)]
+fn small(layout: Layout) -> Option<usize> {
+    let bits = layout.size().wrapping_sub(1) | (layout.align() - 1) | (SMALLEST - 1);
+    let place = (SMALLEST - 1).leading_zeros().wrapping_sub(bits.leading_zeros()) as usize;
+    (place < KEPT_SIZES).then_some(place)
+}
+
+impl State {
+    /// Takes a free block of the size at `place`.
+    #[inline(always)]
+    fn take(&mut self, place: usize) -> *mut u8 {
+        match self.kept.get(place) {
+            Some(0) => self.cut(place),
+            _ => self.take_kept(place),
+        }
+    }
+
+    #[inline(always)]
+    fn take_kept(&mut self, place: usize) -> *mut u8 {
+        let Some(first) = self.kept.get_mut(place) else { return null_mut() };
+        let block = ptr::with_exposed_provenance_mut::<usize>(*first);
+        // SAFETY: a kept block is ours, and `keep` wrote its first word.
+        *first = unsafe { block.read() };
+        self.kept_bytes -= SMALLEST << place;
+        block.cast()
+    }
+
+    /// Makes the block at `address`, of the size at `place`, one of those to be taken.
+    ///
+    /// # Safety
+    ///
+    /// The block is the heap's own, and nobody's any more.
+    #[inline(always)]
+    unsafe fn keep(&mut self, address: usize, place: usize) {
+        let Some(first) = self.kept.get_mut(place) else { return };
+        // SAFETY: the caller's promise; the smallest block has room for a word.
+        unsafe { ptr::with_exposed_provenance_mut::<usize>(address).write(*first) };
+        *first = address;
+    }
+
+    /// Cuts a block of the size at `place` from a larger one, else from the fresh chunk, else from
+    /// another chunk.
+    fn cut(&mut self, place: usize) -> *mut u8 {
+        let size = SMALLEST << place;
+        for larger in place + 1..KEPT_SIZES {
+            if self.kept.get(larger).is_some_and(|&first| first != 0) {
+                let block = self.take_kept(larger);
+                for half in place..larger {
+                    // SAFETY: a part of the block just taken, which nobody else gets.
+                    unsafe { self.keep(block.addr() + (SMALLEST << half), half) };
+                    self.kept_bytes += SMALLEST << half;
+                }
+                return block;
+            }
+        }
+        // What lies before the next multiple of `size` are blocks of smaller sizes.
+        while !self.fresh.is_multiple_of(size) {
+            let rest = self.fresh.trailing_zeros();
+            // SAFETY: the chunk is ours, and nobody has this part of it.
+            unsafe { self.keep(self.fresh, (rest - SMALLEST.trailing_zeros()) as usize) };
+            self.fresh += 1 << rest;
+        }
+        if self.fresh.is_multiple_of(CHUNK.size()) {
+            let Ok(chunk) = self.buddies.alloc(CHUNK) else {
+                // Less than a chunk is left.
+                let layout = Layout::from_size_align(size, size).ok();
+                let block = layout.and_then(|layout| self.buddies.alloc(layout).ok());
+                return block.map_or(null_mut(), NonNull::as_ptr);
+            };
+            self.fresh = chunk.expose_provenance().get();
+            self.kept_bytes += CHUNK.size();
+        }
+        let block = self.fresh;
+        self.fresh += size;
+        self.kept_bytes -= size;
+        ptr::with_exposed_provenance_mut(block)
+    }
 }
 
 impl Heap {
@@ -62,6 +141,7 @@ impl Heap {
         Self(Mutex::new(RefCell::new(State {
             buddies: Buddies::empty(),
             kept: [0; KEPT_SIZES],
+            fresh: 0,
             kept_bytes: 0,
         })))
     }
@@ -92,24 +172,16 @@ impl Heap {
 }
 
 // SAFETY: blocks come from the buddy allocator, which upholds the contract for the memory it was
-// given. A kept block was freed by its owner, and is as large and as aligned as its size says. The
-// lock makes each call atomic with respect to interrupts.
+// given, or are cut from its blocks at multiples of their size. A kept block was freed by its owner,
+// and is as large and as aligned as its size says. The lock makes each call atomic with respect to
+// interrupts.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         critical_section::with(|cs| {
             let state = &mut *self.0.borrow_ref_mut(cs);
-            let Some((layout, place)) = small(layout) else {
-                return state.buddies.alloc(layout).map_or(null_mut(), NonNull::as_ptr);
-            };
-            match state.kept.get_mut(place) {
-                Some(first) if *first != 0 => {
-                    let block = ptr::with_exposed_provenance_mut::<usize>(*first);
-                    // SAFETY: a kept block is ours, and `dealloc` wrote its first word.
-                    *first = unsafe { block.read() };
-                    state.kept_bytes -= layout.size();
-                    block.cast()
-                }
-                _ => state.buddies.alloc(layout).map_or(null_mut(), NonNull::as_ptr),
+            match small(layout) {
+                Some(place) => state.take(place),
+                None => state.buddies.alloc(layout).map_or(null_mut(), NonNull::as_ptr),
             }
         })
     }
@@ -118,16 +190,13 @@ unsafe impl GlobalAlloc for Heap {
         let Some(block) = NonNull::new(block) else { return };
         critical_section::with(|cs| {
             let state = &mut *self.0.borrow_ref_mut(cs);
-            let Some((layout, place)) = small(layout) else {
+            let Some(place) = small(layout) else {
                 // SAFETY: the block came from `alloc`, which asked for this layout.
                 return unsafe { state.buddies.dealloc(block, layout) };
             };
-            if let Some(first) = state.kept.get_mut(place) {
-                // SAFETY: the block is nobody's any more, and has room for a word.
-                unsafe { block.cast::<usize>().write(*first) };
-                *first = block.expose_provenance().get();
-                state.kept_bytes += layout.size();
-            }
+            state.kept_bytes += SMALLEST << place;
+            // SAFETY: the block came from `alloc`, and its owner has no more use for it.
+            unsafe { state.keep(block.expose_provenance().get(), place) };
         });
     }
 }
@@ -197,5 +266,34 @@ mod tests {
             blocks.into_iter().for_each(|block| heap.dealloc(block, small));
         }
         assert_eq!(heap.usage().used, 0);
+    }
+
+    #[test]
+    fn small_blocks_of_all_sizes_fill_a_chunk_without_a_gap() {
+        let heap = Heap::empty();
+        let memory = vec![0_u64; 3 << 10].leak();
+        let start = (memory.as_mut_ptr() as usize).next_multiple_of(4096);
+        // SAFETY: leaked memory is nobody else's.
+        unsafe { heap.add(start, start + 8192) };
+        let layouts = [16, 512, 16, 256, 32, 128, 64, 64, 32, 512]
+            .map(|size| Layout::from_size_align(size, 16).unwrap());
+        let wanted: usize = layouts.iter().map(Layout::size).sum();
+        // SAFETY: each block is freed once, with the layout it was asked for with.
+        unsafe {
+            let blocks = layouts.map(|layout| heap.alloc(layout));
+            assert!(blocks.iter().all(|block| block.addr() - start < 8192));
+            assert_eq!(heap.usage(), HeapUsage { used: wanted, reserved: wanted, total: 8192 });
+            // The rest of one chunk, and all of the other.
+            let small = Layout::from_size_align(16, 16).unwrap();
+            let mut rest: std::vec::Vec<_> =
+                (0..(8192 - wanted) / 16).map(|_| heap.alloc(small)).collect();
+            rest.extend(blocks);
+            rest.sort_unstable();
+            rest.dedup();
+            assert_eq!(rest.len(), (8192 - wanted) / 16 + layouts.len());
+            assert!(rest.iter().all(|block| !block.is_null()));
+            assert!(heap.alloc(small).is_null());
+        }
+        assert_eq!(heap.usage().used, 8192);
     }
 }
