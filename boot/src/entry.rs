@@ -82,8 +82,10 @@ unsafe extern "C" fn entry() -> ! {
         "adrp x22, {table}",
         "add x22, x22, :lo12:{table}",
         "mov x1, x22",
-        "mov x2, #256",
-        "1: stp xzr, xzr, [x1], #16",
+        "mov x2, #(4096 / 64)",
+        "movi v0.2d, #0",
+        "1: stp q0, q0, [x1], #32",
+        "stp q0, q0, [x1], #32",
         "subs x2, x2, #1",
         "b.ne 1b",
         "mov x3, #{block}",
@@ -117,35 +119,48 @@ unsafe extern "C" fn entry() -> ! {
         "ldr x0, ={sctlr}",
         "msr sctlr_el1, x0",
         "isb",
-        // Relocate. The image is linked at 0, so its address is what is added.
+        // Relocate. The image is linked at 0, so its address is what is added. An even entry of
+        // RELR is the address of a word to relocate, an odd one says which of the next 63 words.
         "adrp x0, _image_start",
-        "adrp x1, _rela_start",
-        "add x1, x1, :lo12:_rela_start",
-        "adrp x2, _rela_end",
-        "add x2, x2, :lo12:_rela_end",
+        "adrp x1, _relr_start",
+        "add x1, x1, :lo12:_relr_start",
+        "adrp x2, _relr_end",
+        "add x2, x2, :lo12:_relr_end",
         "2: cmp x1, x2",
-        "b.hs 3f",
-        "ldp x3, x4, [x1], #16",
-        "ldr x5, [x1], #8",
-        "cmp w4, #1027", // R_AARCH64_RELATIVE
-        "b.ne 2b",
+        "b.hs 6f",
+        "ldr x3, [x1], #8",
+        "tbnz x3, #0, 3f",
+        "add x4, x0, x3",
+        "ldr x5, [x4]",
         "add x5, x5, x0",
-        "str x5, [x0, x3]",
+        "str x5, [x4], #8",
         "b 2b",
-        // BSS.
-        "3: adrp x1, _bss_start",
+        "3: sub x6, x4, #8", // bit 1 is about the word at x4
+        "add x4, x4, #(63 * 8)",
+        "b 5f",
+        "4: rbit x5, x3",
+        "clz x5, x5",
+        "ldr x7, [x6, x5, lsl #3]",
+        "add x7, x7, x0",
+        "str x7, [x6, x5, lsl #3]",
+        "5: sub x5, x3, #1",
+        "ands x3, x3, x5", // without its lowest bit
+        "b.ne 4b",
+        "b 2b",
+        // BSS, which the linker script aligns to 64 bytes at both ends.
+        "6: adrp x1, _bss_start",
         "add x1, x1, :lo12:_bss_start",
         "adrp x2, _bss_end",
         "add x2, x2, :lo12:_bss_end",
         "movi v0.2d, #0",
-        "4: cmp x1, x2", // the linker script aligns both to 64 bytes
-        "b.hs 5f",
-        "stp q0, q0, [x1]",
-        "stp q0, q0, [x1, #32]",
-        "add x1, x1, #64",
-        "b 4b",
+        "cmp x1, x2",
+        "b.hs 8f",
+        "7: stp q0, q0, [x1], #32",
+        "stp q0, q0, [x1], #32",
+        "cmp x1, x2",
+        "b.lo 7b",
         // Stacks, then Rust.
-        "5: adrp x0, _exception_stack_top",
+        "8: adrp x0, _exception_stack_top",
         "mov sp, x0",
         "msr spsel, #0",
         "adrp x0, _stack_top",
@@ -190,8 +205,8 @@ unsafe extern "C" fn map_gigabyte() {
     )
 }
 
-/// Cleans and invalidates the data cache from x0 to x1 to the point of coherency, four lines at a
-/// time, so that up to three lines beyond x1 are cleaned as well.
+/// Cleans and invalidates the data cache from x0 to x1 to the point of coherency, sixteen lines at
+/// a time, so that up to fifteen lines beyond x1 are cleaned as well.
 ///
 /// Changes x0 to x3.
 #[unsafe(naked)]
@@ -203,14 +218,11 @@ unsafe extern "C" fn clean_and_invalidate() {
         "lsl x2, x3, x2",
         "sub x3, x2, #1",
         "bic x0, x0, x3",
-        "0: dc civac, x0",
-        "add x0, x0, x2",
+        "0:",
+        ".rept 16",
         "dc civac, x0",
         "add x0, x0, x2",
-        "dc civac, x0",
-        "add x0, x0, x2",
-        "dc civac, x0",
-        "add x0, x0, x2",
+        ".endr",
         "cmp x0, x1",
         "b.lo 0b",
         "dsb sy",

@@ -5,7 +5,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use object::LittleEndian;
-use object::elf::{EM_AARCH64, ET_DYN, FileHeader64, PF_X, PT_LOAD, R_AARCH64_RELATIVE};
+use object::elf::{EM_AARCH64, ET_DYN, FileHeader64, PF_X, PT_LOAD};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 
 const MAGIC: &[u8] = b"ARM\x64";
@@ -17,8 +17,8 @@ const LARGEST: u64 = 64 << 20;
 /// follows the last file byte in memory (BSS) is not in it.
 ///
 /// # Errors
-/// The file is not a position-independent AArch64 ELF file, needs other relocations than RELATIVE
-/// ones, or does not start with the header of an arm64 image.
+/// The file is not a position-independent AArch64 ELF file, needs relocations that are not in RELR
+/// form, or does not start with the header of an arm64 image.
 pub fn flatten(elf: &[u8]) -> Result<Vec<u8>> {
     let endian = LittleEndian;
     let header = FileHeader64::<LittleEndian>::parse(elf).context("reading the ELF file")?;
@@ -88,7 +88,7 @@ fn check_header(image: &[u8], memory_end: u64) -> Result<()> {
     Ok(())
 }
 
-/// The entry code applies RELATIVE relocations; any other would be left undone.
+/// The entry code applies RELR relocations, which are RELATIVE ones; any other would be left undone.
 fn check_relocations(header: &FileHeader64<LittleEndian>, elf: &[u8]) -> Result<()> {
     let endian = LittleEndian;
     let sections = header.sections(endian, elf)?;
@@ -96,14 +96,10 @@ fn check_relocations(header: &FileHeader64<LittleEndian>, elf: &[u8]) -> Result<
         let Some((relocations, _)) = section.rela(endian, elf)? else {
             continue;
         };
-        for relocation in relocations {
+        if let Some(relocation) = relocations.first() {
             let kind = relocation.r_type(endian, false);
-            if kind != R_AARCH64_RELATIVE {
-                bail!(
-                    "relocation of type {kind:?} at {:#x}: only RELATIVE ones are applied",
-                    relocation.r_offset.get(endian)
-                );
-            }
+            let place = relocation.r_offset.get(endian);
+            bail!("relocation of type {kind:?} at {place:#x}: only those in RELR are applied");
         }
     }
     Ok(())
