@@ -11,7 +11,7 @@ pub mod heap;
 pub mod paging;
 pub mod shared;
 
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use billy_boot::Layout;
 use core::fmt;
 use core::ops::Range;
@@ -60,6 +60,9 @@ pub struct Inputs<'a> {
     pub tree: Range<u64>,
     /// The image.
     pub layout: &'a Layout,
+    /// Parts of the image's data that nothing is in: what the first heap did not need. They are
+    /// mapped only where there is no better heap, since an entry for each of their pages is work.
+    pub idle: &'a [Range<u64>],
 }
 
 /// Memory that cannot be used as the device tree describes it.
@@ -101,14 +104,19 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Vec<Region>, PlanError> {
     let mut plan = Vec::with_capacity(16 + taken.len());
     plan.push(Region { range: wide(&layout.text), kind: Kind::Code });
     plan.push(Region { range: wide(&layout.rodata), kind: Kind::Constant });
-    let guards = [wide(&layout.stack_guard), wide(&layout.exception_stack_guard)];
-    each_gap(&wide(&layout.data), guards.to_vec(), |range| {
+    let mut holes = vec![wide(&layout.stack_guard), wide(&layout.exception_stack_guard)];
+    holes.extend_from_slice(inputs.idle);
+    each_gap(&wide(&layout.data), holes, |range| {
         plan.push(Region { range, kind: Kind::Data });
     });
     plan.push(Region { range: tree.start..tree.end.min(ram.end), kind: Kind::Constant });
     taken.push(image);
     taken.push(tree);
-    plan.extend(heap(&ram, taken).into_iter().map(|range| Region { range, kind: Kind::Heap }));
+    let (mut heap, is_whole) = heap(&ram, taken);
+    if !is_whole {
+        heap.extend_from_slice(inputs.idle);
+    }
+    plan.extend(heap.into_iter().map(|range| Region { range, kind: Kind::Heap }));
     for device in inputs.devices {
         let device = outward(device);
         if device.is_empty() || device.end > LIMIT || overlap(&device, &ram) {
@@ -120,8 +128,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Vec<Region>, PlanError> {
 }
 
 /// What of `ram` lies in none of `taken`, in whole blocks where there are any: what is left over
-/// beside the image and the tree would cost page tables, and an entry for each of its pages.
-fn heap(ram: &Range<u64>, taken: Vec<Range<u64>>) -> Vec<Range<u64>> {
+/// beside the image and the tree would cost page tables, and an entry for each of its pages. Tells
+/// whether there are any.
+fn heap(ram: &Range<u64>, taken: Vec<Range<u64>>) -> (Vec<Range<u64>>, bool) {
     let mut gaps = Vec::with_capacity(taken.len() + 1);
     each_gap(ram, taken, |gap| gaps.push(gap));
     let blocks: Vec<_> = gaps
@@ -129,7 +138,7 @@ fn heap(ram: &Range<u64>, taken: Vec<Range<u64>>) -> Vec<Range<u64>> {
         .map(|gap| gap.start.next_multiple_of(BLOCK)..gap.end / BLOCK * BLOCK)
         .filter(|gap| !gap.is_empty())
         .collect();
-    if blocks.is_empty() { gaps } else { blocks }
+    if blocks.is_empty() { (gaps, false) } else { (blocks, true) }
 }
 
 /// Calls `found` for each part of `whole` that lies in none of `taken`.
@@ -150,7 +159,8 @@ fn each_gap(whole: &Range<u64>, mut taken: Vec<Range<u64>>, mut found: impl FnMu
     }
 }
 
-fn wide(range: &Range<usize>) -> Range<u64> {
+/// The same range, as the plan has it.
+pub fn wide(range: &Range<usize>) -> Range<u64> {
     range.start as u64..range.end as u64
 }
 

@@ -29,6 +29,8 @@ use thiserror::Error;
 
 /// What serves while the device tree is read.
 const FIRST_HEAP: usize = 512 * 1024;
+/// What at least is left of it when the device tree has been read; much more need not be mapped.
+const SPARE_HEAP: usize = 32 * 1024;
 /// Device trees lie in the first 512 GiB: the first page table reaches no further.
 const TREE_LIMIT: u64 = 1 << 39;
 /// The entry code maps the GiB that holds the tree's first byte.
@@ -129,7 +131,7 @@ pub fn heap_and_log() {
     let start = &raw mut FIRST_HEAP_MEMORY as usize;
     last_words::init();
     // SAFETY: the memory belongs to nobody else, is mapped by the entry code and stays mapped as
-    // a part of the image; this runs once, first of all.
+    // a part of the image, as far as it is in use; this runs once, first of all.
     unsafe { HEAP.add(start, start + FIRST_HEAP) };
     // Fails only if a logger is set already.
     let _ = log::set_logger(&LOGGER);
@@ -196,16 +198,18 @@ pub fn map_memory(mut found: Found) -> Result<Found, StartError> {
     devices.extend(platform.gic.redistributors.iter().map(range));
     devices.extend(platform.uarts.iter().map(|uart| range(&uart.registers)));
     devices.extend(platform.clock.iter().map(range));
+    let idle: Vec<_> = HEAP.give_up(SPARE_HEAP).iter().map(memory::wide).collect();
     let plan = memory::plan(&Inputs {
         ram: range(&ram),
         reserved: &reserved,
         devices: &devices,
         tree: found.tree_range.clone(),
         layout: &layout,
+        idle: &idle,
     })?;
     let space = AddressSpace::new(&plan).map_err(StartError::Map)?;
-    // SAFETY: the plan covers the image with its stacks and the first heap, which is all that is
-    // in use.
+    // SAFETY: the plan covers the image with its stacks and what is left of the first heap, which
+    // is all that is in use.
     unsafe { space.activate() };
     for region in plan.iter().filter(|region| region.kind == Kind::Heap) {
         let (start, end) = (region.range.start as usize, region.range.end as usize);

@@ -9,9 +9,11 @@
 //! who wants one of that size. They are never given back: what small blocks took at their peak
 //! stays theirs.
 
+use alloc::vec::Vec;
 use core::{
     alloc::{GlobalAlloc, Layout},
     cell::RefCell,
+    ops::Range,
     ptr::{self, NonNull, null_mut},
 };
 use critical_section::Mutex;
@@ -41,6 +43,8 @@ struct State {
     fresh: usize,
     /// Bytes in both.
     kept_bytes: usize,
+    /// Bytes given up.
+    given_up: usize,
 }
 
 /// How much of a heap is in use.
@@ -143,6 +147,7 @@ impl Heap {
             kept: [0; KEPT_SIZES],
             fresh: 0,
             kept_bytes: 0,
+            given_up: 0,
         })))
     }
 
@@ -158,14 +163,41 @@ impl Heap {
         });
     }
 
+    /// Gives memory up that is not in use: blocks of at least `smallest` bytes, a power of two, as
+    /// long as as much is left. They are the caller's, by their addresses.
+    pub fn give_up(&self, smallest: usize) -> Vec<Range<usize>> {
+        let mut blocks = Vec::with_capacity(8);
+        let mut size = self.usage().total.checked_next_power_of_two().unwrap_or(0);
+        while size >= smallest {
+            let HeapUsage { reserved, total, .. } = self.usage();
+            let block = Layout::from_size_align(size, size)
+                .ok()
+                .filter(|_| total - reserved >= size + smallest);
+            let block = block.and_then(|layout| {
+                critical_section::with(|cs| {
+                    let state = &mut *self.0.borrow_ref_mut(cs);
+                    let block = state.buddies.alloc(layout).ok()?;
+                    state.given_up += size;
+                    Some(block.expose_provenance().get())
+                })
+            });
+            match block {
+                Some(start) => blocks.push(start..start + size),
+                None => size /= 2,
+            }
+        }
+        blocks
+    }
+
     /// How much is in use.
     pub fn usage(&self) -> HeapUsage {
         critical_section::with(|cs| {
-            let State { buddies, kept_bytes, .. } = &*self.0.borrow_ref(cs);
+            let State { buddies, kept_bytes, given_up, .. } = &*self.0.borrow_ref(cs);
+            let free = kept_bytes + given_up;
             HeapUsage {
-                used: buddies.stats_alloc_user() - kept_bytes,
-                reserved: buddies.stats_alloc_actual() - kept_bytes,
-                total: buddies.stats_total_bytes(),
+                used: buddies.stats_alloc_user() - free,
+                reserved: buddies.stats_alloc_actual() - free,
+                total: buddies.stats_total_bytes() - given_up,
             }
         })
     }
@@ -295,5 +327,27 @@ mod tests {
             assert!(heap.alloc(small).is_null());
         }
         assert_eq!(heap.usage().used, 8192);
+    }
+
+    #[test]
+    fn what_is_given_up_is_in_no_use() {
+        let heap = Heap::empty();
+        let memory = vec![0_u64; 16 << 10].leak();
+        let start = (memory.as_mut_ptr() as usize).next_multiple_of(1 << 16);
+        // SAFETY: leaked memory is nobody else's.
+        unsafe { heap.add(start, start + (1 << 16)) };
+        let layout = Layout::from_size_align(1 << 10, 8).unwrap();
+        // SAFETY: the layout is valid.
+        let block = unsafe { heap.alloc(layout) }.addr();
+        let blocks = heap.give_up(1 << 13);
+        let sizes: std::vec::Vec<_> = blocks.iter().map(|block| block.len()).collect();
+        assert_eq!(sizes, [1 << 15, 1 << 14], "the rest is too small, or all that is left");
+        assert!(blocks.iter().all(|range| !range.contains(&block)));
+        assert_eq!(heap.usage(), HeapUsage { used: 1 << 10, reserved: 1 << 10, total: 1 << 14 });
+        for block in blocks {
+            // SAFETY: it was given up.
+            unsafe { heap.add(block.start, block.end) };
+        }
+        assert_eq!(heap.usage(), HeapUsage { used: 1 << 10, reserved: 1 << 10, total: 1 << 16 });
     }
 }

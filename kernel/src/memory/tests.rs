@@ -6,6 +6,7 @@ use super::*;
 const BASE: u64 = 0x8000_0000;
 const RAM: Range<u64> = BASE..BASE + 0x400_0000;
 const TREE: Range<u64> = 0x83e0_0000..0x83e0_1234;
+const IDLE: Range<u64> = BASE + 0x30_000..BASE + 0x38_000;
 
 fn plan_with(
     ram: Range<u64>,
@@ -14,7 +15,7 @@ fn plan_with(
     tree: Range<u64>,
 ) -> Result<Vec<Region>, PlanError> {
     let layout = Layout::fake(BASE as usize);
-    plan(&Inputs { ram, reserved, devices, tree, layout: &layout })
+    plan(&Inputs { ram, reserved, devices, tree, layout: &layout, idle: &[IDLE] })
 }
 
 fn of_kind(plan: &[Region], kind: Kind) -> Vec<Range<u64>> {
@@ -30,7 +31,8 @@ fn image_is_wx_and_guards_are_left_out() {
         [
             BASE + 0x14_000..BASE + 0x18_000,
             BASE + 0x19_000..BASE + 0x1d_000,
-            BASE + 0x1e_000..BASE + 0x40_000
+            BASE + 0x1e_000..BASE + 0x30_000,
+            BASE + 0x38_000..BASE + 0x40_000
         ]
     );
     assert_eq!(
@@ -48,7 +50,7 @@ fn a_small_machine_uses_every_page() {
     let plan = plan_with(ram, &[], &[], tree).unwrap();
     assert_eq!(
         of_kind(&plan, Kind::Heap),
-        [BASE + 0x40_000..BASE + 0x10_0000, BASE + 0x10_1000..BASE + 0x18_0000]
+        [BASE + 0x40_000..BASE + 0x10_0000, BASE + 0x10_1000..BASE + 0x18_0000, IDLE]
     );
 }
 
@@ -76,6 +78,7 @@ fn a_tree_in_front_of_the_image_splits_nothing() {
         devices: &[],
         tree: 0x40f0_0000..0x40f0_2000,
         layout: &layout,
+        idle: &[],
     })
     .unwrap();
     assert_eq!(of_kind(&plan, Kind::Heap), [0x4000_0000..0x40e0_0000, 0x4120_0000..0x8000_0000]);
