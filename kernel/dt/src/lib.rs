@@ -19,6 +19,7 @@ extern crate alloc;
 
 mod build;
 mod builtin;
+mod bytes;
 mod error;
 mod header;
 mod names;

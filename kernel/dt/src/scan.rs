@@ -1,5 +1,6 @@
 //! The check that every tree passes before another parser sees it.
 
+use super::bytes::{first_outside_strings, first_zero};
 use super::error::{DtError, Fault, Result, TreeName, malformed};
 use super::header::{HEADER_BYTES, Header, word};
 use super::tokens::{Token, Tokens};
@@ -70,13 +71,10 @@ impl<'a> CheckedTree<'a> {
         if strings.last().is_some_and(|&byte| byte != 0) {
             return Err(self.fail(self.header.strings.end - 1, Fault::Endless("property name")));
         }
-        let is_bad = |byte: u8| byte != 0 && !byte.is_ascii_graphic();
-        // All of them, without a way out: that is done sixteen at a time.
-        if !strings.iter().fold(false, |bad, &byte| bad | is_bad(byte)) {
-            return Ok(());
+        match first_outside_strings(strings) {
+            None => Ok(()),
+            Some(bad) => Err(self.fail(start + bad, Fault::BadName("property"))),
         }
-        let bad = strings.iter().position(|&byte| is_bad(byte)).unwrap_or(0);
-        Err(self.fail(start + bad, Fault::BadName("property")))
     }
 
     fn check_structure(&mut self) -> Result<()> {
@@ -134,8 +132,7 @@ impl<'a> CheckedTree<'a> {
     /// Returns the string that starts `offset` bytes into the strings block.
     pub(super) fn string(&self, offset: usize) -> &'a [u8] {
         let rest = self.strings().get(offset..).unwrap_or(&[]);
-        let length = rest.iter().position(|&byte| byte == 0);
-        &rest[..length.unwrap_or(rest.len())]
+        rest.get(..first_zero(rest).unwrap_or(rest.len())).unwrap_or(rest)
     }
 
     /// Returns address and size of each entry of the memory reservation block.

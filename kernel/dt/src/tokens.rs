@@ -1,5 +1,6 @@
 //! The tokens of a structure block, each checked against its bounds.
 
+use super::bytes::first_outside_name;
 use super::error::Fault;
 use zerocopy::FromBytes;
 
@@ -105,8 +106,7 @@ impl<'a> Words<'a> {
 pub(super) fn node_name(bytes: &[u8], offset: usize) -> Result<&[u8], Fault> {
     let rest = bytes.get(offset..).unwrap_or(&[]);
     let window = rest.get(..=MAX_NODE_NAME).unwrap_or(rest);
-    let is_name = |byte: u8| byte.wrapping_sub(b'!') <= b'~' - b'!' && byte != b'/';
-    if let Some(length) = window.iter().position(|&byte| !is_name(byte)) {
+    if let Some(length) = first_outside_name(window) {
         return match window[length] {
             0 => Ok(&window[..length]),
             _ => Err(Fault::BadName("node")),

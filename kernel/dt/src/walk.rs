@@ -4,6 +4,7 @@
 //! more, and the resource manager makes longer ones, so node names are read here and the rest
 //! of the tokens by fdt-rs.
 
+use super::bytes::first_zero;
 use super::error::{DtError, Fault, Result, malformed};
 use super::header::word;
 use super::names::{Kind, Name, kind_of};
@@ -26,8 +27,8 @@ const MAX_MAPPED: usize = 32;
 const MAX_PROPERTIES: usize = 2048;
 /// Bytes of the paths of these nodes that are kept.
 const MAX_PATH_BYTES: usize = 32 * 1024;
-/// Property names that are remembered with their offset.
-const KNOWN_NAMES: usize = 64;
+/// Bytes of the strings block whose names are remembered; few trees have more.
+const KNOWN_NAMES: usize = 1024;
 
 /// Collects from `tree` what a [`super::Platform`] is made of.
 pub(super) fn walk<'t>(tree: &'t CheckedTree<'t>) -> Result<Collected<'t>> {
@@ -38,12 +39,11 @@ pub(super) fn walk<'t>(tree: &'t CheckedTree<'t>) -> Result<Collected<'t>> {
     let reader = reader.map_err(|_| reader_fault(tree, 0))?;
     let mut walk = Walk {
         tree,
-        stack: [Frame::ROOT; MAX_DEPTH],
-        depth: 0,
+        stack: Vec::with_capacity(MAX_DEPTH),
         collected: Collected::new(tree),
         path_bytes: 0,
         mapped: 0,
-        known: [(usize::MAX, None); KNOWN_NAMES],
+        known: [None; KNOWN_NAMES],
     };
     walk.run(reader.parse_iter())?;
     Ok(walk.collected)
@@ -98,14 +98,13 @@ impl Frame<'_> {
 
 struct Walk<'t> {
     tree: &'t CheckedTree<'t>,
-    /// The open nodes, of which there are `depth`.
-    stack: [Frame<'t>; MAX_DEPTH],
-    depth: usize,
+    /// The open nodes.
+    stack: Vec<Frame<'t>>,
     collected: Collected<'t>,
     path_bytes: usize,
     mapped: usize,
     /// What was found at an offset in the strings block: most names come several times.
-    known: [(usize, Option<Name>); KNOWN_NAMES],
+    known: [Option<Option<Name>>; KNOWN_NAMES],
 }
 
 impl<'t> Walk<'t> {
@@ -124,7 +123,7 @@ impl<'t> Walk<'t> {
                 Ok(Some(ParsedTok::Prop(property))) => self.property(&property)?,
                 Ok(Some(ParsedTok::EndNode)) => {
                     self.decide()?;
-                    self.depth = self.depth.saturating_sub(1);
+                    self.stack.pop();
                 }
                 Ok(Some(ParsedTok::Nop)) => {}
                 Ok(None) => return Ok(()),
@@ -137,24 +136,23 @@ impl<'t> Walk<'t> {
 
     fn begin(&mut self, name: &'t [u8], offset: usize) -> Result<()> {
         let mut frame = Frame { name, offset, ..Frame::ROOT };
-        if self.depth > 0 {
-            self.decide()?;
-            let parent = &self.stack[self.depth - 1];
+        self.decide()?;
+        if let Some(parent) = self.stack.last() {
             frame.interrupt_parent = parent.interrupt_parent;
             frame.parent_disabled = parent.is_disabled();
         }
         frame.first_property = self.collected.properties.len();
-        let slot = self.stack.get_mut(self.depth);
-        *slot.ok_or_else(|| reader_fault(self.tree, offset))? = frame;
-        self.depth += 1;
+        if self.stack.len() == MAX_DEPTH {
+            return Err(reader_fault(self.tree, offset));
+        }
+        self.stack.push(frame);
         Ok(())
     }
 
     fn property(&mut self, property: &ParsedProp<'t>) -> Result<()> {
         let name = self.name(property.name_offset);
-        let (Some(name), Some(depth)) = (name, self.depth.checked_sub(1)) else { return Ok(()) };
+        let (Some(name), Some(frame)) = (name, self.stack.last_mut()) else { return Ok(()) };
         let value = property.prop_buf;
-        let frame = &mut self.stack[depth];
         let bit = 1_u64 << name as u32;
         if frame.seen & bit != 0 {
             return Err(DtError::Property {
@@ -183,21 +181,21 @@ impl<'t> Walk<'t> {
 
     /// Returns the name at an offset in the strings block, if it means something.
     fn name(&mut self, offset: usize) -> Option<Name> {
-        let known = &mut self.known[offset % KNOWN_NAMES];
-        if known.0 != offset {
-            *known = (offset, Name::from_bytes(self.tree.string(offset)));
+        let look = || Name::from_bytes(self.tree.string(offset));
+        match self.known.get_mut(offset) {
+            Some(known) => *known.get_or_insert_with(look),
+            None => look(),
         }
-        known.1
     }
 
     /// Keeps or drops the innermost open node, whose properties have all been seen.
     fn decide(&mut self) -> Result<()> {
-        let Some(depth) = self.depth.checked_sub(1).filter(|&depth| !self.stack[depth].decided)
-        else {
+        let depth = self.stack.len().wrapping_sub(1);
+        let Some(frame) = self.stack.get_mut(depth).filter(|frame| !frame.decided) else {
             return Ok(());
         };
-        self.stack[depth].decided = true;
-        let frame = self.stack[depth];
+        frame.decided = true;
+        let frame = &self.stack[depth];
         let kind = self.kind(depth).filter(|&kind| match kind {
             Kind::Cpu => !frame.parent_disabled,
             _ => !frame.is_disabled(),
@@ -256,9 +254,11 @@ impl<'t> Walk<'t> {
             },
             _ => {}
         }
-        let mut best = None;
-        for text in frame.compatible.split(|&byte| byte == 0).filter(|text| !text.is_empty()) {
+        let (mut best, mut rest) = (None, frame.compatible);
+        while !rest.is_empty() {
+            let (text, after) = rest.split_at(first_zero(rest).unwrap_or(rest.len()));
             best = best.max(kind_of(text));
+            rest = after.get(1..).unwrap_or(&[]);
         }
         best
     }
