@@ -81,7 +81,7 @@ impl<'a> CheckedTree<'a> {
         let mut tokens = self.tokens();
         let (mut depth, mut properties_allowed) = (0, false);
         let outcome = loop {
-            let fault = match tokens.next() {
+            let fault = match tokens.step() {
                 Ok(Token::Begin(node)) => {
                     depth += 1;
                     self.nodes += 1;

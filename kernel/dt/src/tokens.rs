@@ -49,8 +49,14 @@ impl<'a> Tokens<'a> {
     }
 
     /// Returns the next token. An error is about the byte at [`Tokens::at`].
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn next(&mut self) -> Result<Token<'a>, Fault> {
+        self.step()
+    }
+
+    /// The same as [`Tokens::next`], as a part of the caller: for the one that reads every tree.
+    #[inline(always)]
+    pub(super) fn step(&mut self) -> Result<Token<'a>, Fault> {
         loop {
             self.at = self.next;
             let token = self.words.at(self.at).ok_or(Fault::Endless("structure block"))?;
@@ -72,6 +78,7 @@ impl<'a> Tokens<'a> {
         Ok(Token::Begin(name))
     }
 
+    #[inline(always)]
     fn property(&mut self) -> Result<Token<'a>, Fault> {
         const OUTSIDE: Fault = Fault::Endless("property");
         let length = self.words.at(self.next).ok_or(OUTSIDE)? as usize;

@@ -100,21 +100,10 @@ impl State {
         *first = address;
     }
 
-    /// Cuts a block of the size at `place` from a larger one, else from the fresh chunk, else from
-    /// another chunk.
+    /// Cuts a block of the size at `place` from the fresh chunk; when that is used up, from a larger
+    /// block, else from another chunk.
     fn cut(&mut self, place: usize) -> *mut u8 {
         let size = SMALLEST << place;
-        for larger in place + 1..KEPT_SIZES {
-            if self.kept.get(larger).is_some_and(|&first| first != 0) {
-                let block = self.take_kept(larger);
-                for half in place..larger {
-                    // SAFETY: a part of the block just taken, which nobody else gets.
-                    unsafe { self.keep(block.addr() + (SMALLEST << half), half) };
-                    self.kept_bytes += SMALLEST << half;
-                }
-                return block;
-            }
-        }
         // What lies before the next multiple of `size` are blocks of smaller sizes.
         while !self.fresh.is_multiple_of(size) {
             let rest = self.fresh.trailing_zeros();
@@ -123,6 +112,9 @@ impl State {
             self.fresh += 1 << rest;
         }
         if self.fresh.is_multiple_of(CHUNK.size()) {
+            if let Some(block) = self.split(place) {
+                return block;
+            }
             let Ok(chunk) = self.buddies.alloc(CHUNK) else {
                 // Less than a chunk is left.
                 let layout = Layout::from_size_align(size, size).ok();
@@ -136,6 +128,19 @@ impl State {
         self.fresh += size;
         self.kept_bytes -= size;
         ptr::with_exposed_provenance_mut(block)
+    }
+
+    /// Cuts a block of the size at `place` from the smallest larger one there is.
+    fn split(&mut self, place: usize) -> Option<*mut u8> {
+        let is_there = |larger: &usize| self.kept.get(*larger).is_some_and(|&first| first != 0);
+        let larger = (place + 1..KEPT_SIZES).find(is_there)?;
+        let block = self.take_kept(larger);
+        for half in place..larger {
+            // SAFETY: a part of the block just taken, which nobody else gets.
+            unsafe { self.keep(block.addr() + (SMALLEST << half), half) };
+            self.kept_bytes += SMALLEST << half;
+        }
+        Some(block)
     }
 }
 
