@@ -1,25 +1,23 @@
 //! Copying between private bytes and shared words, a word at a time.
 
 use super::sync::{AtomicU64, Ordering};
-use core::cell::Cell;
 use zerocopy::FromBytes;
 
 /// Stores `bytes` at byte `index` of the ring `data`, whose length is a power of two.
 ///
-/// `partial` is what the word at `index` already holds in its lower bytes; afterwards that of the word behind. The
-/// rest of the last word is written as zero.
-#[inline]
-pub(crate) fn store(data: &[AtomicU64], index: u32, partial: &mut u64, bytes: &[u8]) {
-    let (offset, at) = (index as usize % 8, around(data, index as usize / 8));
-    match data.get(at..) {
-        Some(places) if offset == 0 && bytes.len() < places.len() * 8 => {
-            *partial = store_run(places, bytes);
+/// `partial` is what the word at `index` already holds in its lower bytes; that of the word behind the bytes is returned.
+/// The rest of the last word is written as zero.
+#[inline(always)]
+pub(crate) fn store(data: &[AtomicU64], index: u32, partial: u64, bytes: &[u8]) -> u64 {
+    match data.get(around(data, index as usize / 8)..) {
+        Some(places) if index.is_multiple_of(8) && bytes.len() < places.len() * 8 => {
+            store_run(places, bytes)
         }
-        _ => *partial = store_around(data, index, *partial, bytes),
+        _ => store_around(data, index, partial, bytes),
     }
 }
 
-#[cold]
+#[inline(never)]
 fn store_around(data: &[AtomicU64], index: u32, mut partial: u64, bytes: &[u8]) -> u64 {
     let (offset, mut at) = (index as usize % 8, index as usize / 8);
     let mut rest = bytes;
@@ -40,16 +38,17 @@ fn store_around(data: &[AtomicU64], index: u32, mut partial: u64, bytes: &[u8]) 
 }
 
 /// Loads `bytes` from byte `index` of the ring `data`, whose length is a power of two.
-#[inline]
+#[inline(always)]
 pub(crate) fn load(data: &[AtomicU64], index: u32, bytes: &mut [u8]) {
-    let (offset, at) = (index as usize % 8, around(data, index as usize / 8));
-    match data.get(at..) {
-        Some(places) if offset == 0 && bytes.len() < places.len() * 8 => load_run(places, bytes),
+    match data.get(around(data, index as usize / 8)..) {
+        Some(places) if index.is_multiple_of(8) && bytes.len() < places.len() * 8 => {
+            load_run(places, bytes);
+        }
         _ => load_around(data, index, bytes),
     }
 }
 
-#[cold]
+#[inline(never)]
 fn load_around(data: &[AtomicU64], index: u32, bytes: &mut [u8]) {
     let (offset, mut at) = (index as usize % 8, index as usize / 8);
     let mut rest = bytes;
@@ -101,35 +100,59 @@ fn scatter(mut word: u64, bytes: &mut [u8]) {
     }
 }
 
-/// Does `each` for all pairs, four at a time.
+/// Stores what `each` makes of `words`, four at a time.
 #[inline(always)]
-fn in_fours<T>(places: &[AtomicU64], words: &[T], mut each: impl FnMut(&AtomicU64, &T)) {
-    let (places_4, places_1) = places.as_chunks::<4>();
+fn store_words(places: &[AtomicU64], words: &[u64], mut each: impl FnMut(u64) -> u64) {
+    // Equal lengths, so that one of them is counted.
+    let Some(places) = places.get(..words.len()) else {
+        return;
+    };
     let (words_4, words_1) = words.as_chunks::<4>();
+    let (places_4, places_1) = places.as_chunks::<4>();
     for (places, words) in places_4.iter().zip(words_4) {
+        let words = *words;
         for (place, word) in places.iter().zip(words) {
-            each(place, word);
+            place.store(each(word), Ordering::Relaxed);
         }
     }
-    // Equal in length, or there are places left in whole fours.
-    let places_1 = places_4.get(words_4.len()).map_or(places_1, |places| places);
     for (place, word) in places_1.iter().zip(words_1) {
-        each(place, word);
+        place.store(each(*word), Ordering::Relaxed);
+    }
+}
+
+/// Loads `words`, of what `each` makes of the places, four at a time.
+#[inline(always)]
+fn load_words(places: &[AtomicU64], words: &mut [u64], mut each: impl FnMut(u64) -> u64) {
+    let Some(places) = places.get(..words.len()) else {
+        return;
+    };
+    let (words_4, words_1) = words.as_chunks_mut::<4>();
+    let (places_4, places_1) = places.as_chunks::<4>();
+    for (places, words) in places_4.iter().zip(words_4) {
+        *words = places.each_ref().map(|place| each(place.load(Ordering::Relaxed)));
+    }
+    for (place, word) in places_1.iter().zip(words_1) {
+        *word = each(place.load(Ordering::Relaxed));
     }
 }
 
 /// Stores `bytes` from the first of `places` on; returns the bytes in the last word, if it is not full.
+#[inline(always)]
 fn store_run(places: &[AtomicU64], bytes: &[u8]) -> u64 {
-    let Ok((words, rest)) = <[u64]>::ref_from_prefix_with_elems(bytes, bytes.len() / 8) else {
-        return store_shifted(places, bytes);
-    };
-    in_fours(places, words, |place, word| place.store(*word, Ordering::Relaxed));
+    store_aligned(places, bytes).unwrap_or_else(|| store_shifted(places, bytes))
+}
+
+/// [`store_run`] for bytes that lie as words do; `None`, and nothing done, for others.
+#[inline(always)]
+pub(crate) fn store_aligned(places: &[AtomicU64], bytes: &[u8]) -> Option<u64> {
+    let (words, rest) = <[u64]>::ref_from_prefix_with_elems(bytes, bytes.len() / 8).ok()?;
+    store_words(places, words, |word| word);
     if rest.is_empty() {
-        return 0;
+        return Some(0);
     }
     let last = gather(rest);
     store_at(places, words.len(), last);
-    last
+    Some(last)
 }
 
 /// [`store_run`] for bytes that do not lie as words do: each word is made of two.
@@ -141,10 +164,11 @@ fn store_shifted(places: &[AtomicU64], bytes: &[u8]) -> u64 {
         <[u64]>::ref_from_prefix_with_elems(behind, behind.len() / 8).unwrap_or_default();
     let shift = 8 * first.len() as u32;
     let mut carry = gather(first);
-    in_fours(places, words, |place, word| {
-        let word = u64::from_le(*word);
-        place.store((carry | word << shift).to_le(), Ordering::Relaxed);
+    store_words(places, words, |word| {
+        let word = u64::from_le(word);
+        let stored = carry | word << shift;
         carry = word.unbounded_shr(64 - shift);
+        stored.to_le()
     });
     let mut at = words.len();
     let mut left = first.len() + rest.len();
@@ -164,16 +188,23 @@ fn store_shifted(places: &[AtomicU64], bytes: &[u8]) -> u64 {
 }
 
 /// Loads `bytes` from the first of `places` on.
+#[inline(always)]
 fn load_run(places: &[AtomicU64], bytes: &mut [u8]) {
+    if load_aligned(places, bytes).is_none() {
+        load_shifted(places, bytes);
+    }
+}
+
+/// [`load_run`] for bytes that lie as words do; `None`, and nothing done, for others.
+#[inline(always)]
+pub(crate) fn load_aligned(places: &[AtomicU64], bytes: &mut [u8]) -> Option<()> {
     let count = bytes.len() / 8;
-    let Ok((words, rest)) = <[u64]>::mut_from_prefix_with_elems(bytes, count) else {
-        return load_shifted(places, bytes);
-    };
-    let words = Cell::from_mut(words).as_slice_of_cells();
-    in_fours(places, words, |place, word| word.set(place.load(Ordering::Relaxed)));
+    let (words, rest) = <[u64]>::mut_from_prefix_with_elems(bytes, count).ok()?;
+    load_words(places, words, |word| word);
     if !rest.is_empty() {
         scatter(load_at(places, count), rest);
     }
+    Some(())
 }
 
 /// [`load_run`] for bytes that do not lie as words do: each word goes into two.
@@ -191,11 +222,11 @@ fn load_shifted(places: &[AtomicU64], bytes: &mut [u8]) {
     let mut carry = u64::from_le(place.load(Ordering::Relaxed));
     scatter(carry, first);
     carry = carry.unbounded_shr(shift);
-    let words = Cell::from_mut(words).as_slice_of_cells();
-    in_fours(places, words, |place, target| {
-        let word = u64::from_le(place.load(Ordering::Relaxed));
-        target.set((carry | word.unbounded_shl(64 - shift)).to_le());
+    load_words(places, words, |word| {
+        let word = u64::from_le(word);
+        let loaded = carry | word.unbounded_shl(64 - shift);
         carry = word.unbounded_shr(shift);
+        loaded.to_le()
     });
     if left > 8 - skew {
         carry |= load_at(places, count).unbounded_shl(64 - shift);

@@ -4,7 +4,7 @@ use super::copy;
 use super::error::{Field, RingError};
 use super::layout::{Mode, RECORD_HEADER, record_size};
 use super::link::{Link, View};
-use super::sync::AtomicU64;
+use super::sync::{AtomicU64, Ordering};
 
 /// The consuming side: owns the tail, reads the head.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ impl Input {
     }
 
     /// Bytes that can be read, or `None` without a peer.
-    fn available(&mut self, view: &View<'_>) -> Result<Option<u32>, RingError> {
+    fn available(&mut self, view: View<'_>) -> Result<Option<u32>, RingError> {
         let Some(head) = self.link.poll(view)? else {
             return Ok(None);
         };
@@ -36,7 +36,8 @@ impl Input {
     }
 
     /// Gives `bytes` back to the producer.
-    fn advance(&mut self, view: &View<'_>, bytes: u32) {
+    #[inline(always)]
+    fn advance(&mut self, view: View<'_>, bytes: u32) {
         self.link.index = self.link.index.wrapping_add(bytes);
         let unread = self.link.other.wrapping_sub(self.link.index);
         self.link.publish(view, self.link.capacity.saturating_sub(unread));
@@ -45,19 +46,19 @@ impl Input {
     pub fn read(&mut self, words: &[AtomicU64], target: &mut [u8]) -> Result<usize, RingError> {
         let view = self.link.view(words)?;
         self.expect(Mode::Bytes)?;
-        self.link.wake(&view);
-        let available = self.available(&view)?.unwrap_or(0) as usize;
+        self.link.wake(view);
+        let available = self.available(view)?.unwrap_or(0) as usize;
         let length = available.min(target.len());
         let Some(target) = target.get_mut(..length).filter(|target| !target.is_empty()) else {
             return Ok(0);
         };
         copy::load(view.data, self.link.index, target);
-        self.advance(&view, length as u32);
+        self.advance(view, length as u32);
         Ok(length)
     }
 
     /// The length of the message at the front, checked.
-    fn front(&mut self, view: &View<'_>) -> Result<Option<u32>, RingError> {
+    fn front(&mut self, view: View<'_>) -> Result<Option<u32>, RingError> {
         let available = self.available(view)?.unwrap_or(0);
         if available == 0 {
             return Ok(None);
@@ -74,15 +75,61 @@ impl Input {
         Ok(Some(length))
     }
 
+    #[inline]
     pub fn try_receive(
+        &mut self,
+        words: &[AtomicU64],
+        target: &mut [u8],
+    ) -> Result<Option<usize>, RingError> {
+        match self.receive_plain(words, target) {
+            Some(count) => Ok(count),
+            None => self.receive_any(words, target),
+        }
+    }
+
+    /// Receives where nothing is special: peer connected, nothing there or a message that fits and does not go around
+    /// the end of the data area, words as words lie.
+    fn receive_plain(&mut self, words: &[AtomicU64], target: &mut [u8]) -> Option<Option<usize>> {
+        let view = self.link.view(words).ok()?;
+        if self.link.mode != Mode::Messages {
+            return None;
+        }
+        let head = self.link.glance(view).ok()?;
+        let tail = self.link.index;
+        if head == tail && self.link.other == tail {
+            self.link.wake(view);
+            return Some(None);
+        }
+        let unread = head.wrapping_sub(tail);
+        if unread > self.link.capacity
+            || unread < self.link.other.wrapping_sub(tail)
+            || !head.is_multiple_of(8)
+        {
+            return None;
+        }
+        let (header, places) = self.link.run(view).split_first()?;
+        let length = u64::from_le(header.load(Ordering::Relaxed)) as usize;
+        if length > unread.wrapping_sub(RECORD_HEADER) as usize || length.div_ceil(8) > places.len()
+        {
+            return None;
+        }
+        copy::load_aligned(places, target.get_mut(..length)?)?;
+        self.link.wake(view);
+        self.link.other = head;
+        self.advance(view, record_size(length as u32));
+        Some(Some(length))
+    }
+
+    #[inline(never)]
+    fn receive_any(
         &mut self,
         words: &[AtomicU64],
         target: &mut [u8],
     ) -> Result<Option<usize>, RingError> {
         let view = self.link.view(words)?;
         self.expect(Mode::Messages)?;
-        self.link.wake(&view);
-        let Some(length) = self.front(&view)? else {
+        self.link.wake(view);
+        let Some(length) = self.front(view)? else {
             return Ok(None);
         };
         let buffer = target.len();
@@ -90,41 +137,44 @@ impl Input {
             return Err(RingError::TargetTooSmall { length: length as usize, buffer });
         };
         copy::load(view.data, self.link.index.wrapping_add(RECORD_HEADER), target);
-        self.advance(&view, record_size(length));
+        self.advance(view, record_size(length));
         Ok(Some(length as usize))
     }
 
     pub fn skip(&mut self, words: &[AtomicU64]) -> Result<Option<usize>, RingError> {
         let view = self.link.view(words)?;
         self.expect(Mode::Messages)?;
-        self.link.wake(&view);
-        let Some(length) = self.front(&view)? else {
+        self.link.wake(view);
+        let Some(length) = self.front(view)? else {
             return Ok(None);
         };
-        self.advance(&view, record_size(length));
+        self.advance(view, record_size(length));
         Ok(Some(length as usize))
     }
 
     /// Announces a sleep until something can be read; `false` when it can.
     pub fn sleep(&mut self, words: &[AtomicU64]) -> Result<bool, RingError> {
         let view = self.link.view(words)?;
-        self.link.sleep(&view, 1);
-        let empty = match self.available(&view) {
+        self.link.sleep(view, 1);
+        if self.link.other == self.link.index && self.link.glance(view) == Ok(self.link.index) {
+            return Ok(true);
+        }
+        let empty = match self.available(view) {
             Ok(available) => available.unwrap_or(0) == 0,
             Err(error) => {
-                self.link.wake(&view);
+                self.link.wake(view);
                 return Err(error);
             }
         };
         if !empty {
-            self.link.wake(&view);
+            self.link.wake(view);
         }
         Ok(empty)
     }
 
     pub fn unread(&mut self, words: &[AtomicU64]) -> Result<Option<u32>, RingError> {
         let view = self.link.view(words)?;
-        self.available(&view)
+        self.available(view)
     }
 
     fn expect(&self, mode: Mode) -> Result<(), RingError> {

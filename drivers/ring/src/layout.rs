@@ -18,8 +18,8 @@ pub(crate) const LINE: usize = 64;
 /// Words of a control line.
 pub(crate) const LINE_WORDS: usize = LINE / 8;
 
-/// Words of all four lines; the data begins behind them.
-pub(crate) const CONTROL_WORDS: usize = 4 * LINE_WORDS;
+/// Control lines; the data begins behind them.
+pub(crate) const LINES: usize = 4;
 
 /// Bytes before the data of a message.
 pub(crate) const RECORD_HEADER: u32 = 8;
@@ -93,7 +93,7 @@ pub(crate) const fn max_message(capacity: u32) -> usize {
     capacity.saturating_sub(RECORD_HEADER) as usize
 }
 
-/// Where one direction is, in words from the beginning of the buffer.
+/// Where one direction is: the numbers of its lines, and the first word of its data.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     pub producer: usize,
@@ -108,9 +108,9 @@ pub(crate) const fn place(sender: Side, capacity: u32) -> Place {
         Side::Second => (2, 1),
     };
     Place {
-        producer: line * LINE_WORDS,
-        consumer: (line + 1) * LINE_WORDS,
-        data: CONTROL_WORDS + area * (capacity as usize / 8),
+        producer: line,
+        consumer: line + 1,
+        data: LINES * LINE_WORDS + area * (capacity as usize / 8),
     }
 }
 
@@ -123,10 +123,6 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    pub const fn to_word(self) -> u64 {
-        pair(self.index, self.session as u32 | (self.seen as u32) << 16)
-    }
-
     pub const fn from_word(word: u64) -> Self {
         let word = u64::from_le(word);
         Self { index: word as u32, session: (word >> 32) as u16, seen: (word >> 48) as u16 }

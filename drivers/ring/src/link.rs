@@ -5,7 +5,7 @@
 
 use super::error::{Field, RingError};
 use super::layout::{
-    CAPACITY, CONTROL_WORDS, IDENTITY, MAGIC, MINIMUM_SIZE, Mode, POSITION, Position, SLEEP,
+    CAPACITY, IDENTITY, LINE_WORDS, LINES, MAGIC, MINIMUM_SIZE, Mode, POSITION, Position, SLEEP,
     VERSION, identity, pair, unpair,
 };
 use super::sync::{AtomicU64, Ordering, fence};
@@ -13,13 +13,21 @@ use super::sync::{AtomicU64, Ordering, fence};
 /// Where a direction is, from one side.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lines {
-    /// First word of the line we write.
+    /// Number of the line we write.
     pub own: usize,
-    /// First word of the line we read.
+    /// Number of the line we read.
     pub peer: usize,
     /// First word of the data.
     pub data: usize,
 }
+
+/// The upper half of a position.
+const fn tag(session: u16, seen: u16) -> u64 {
+    session as u64 | (seen as u64) << 16
+}
+
+/// What no upper half of a position is.
+const NOBODY: u64 = u64::MAX;
 
 /// One side of one direction.
 #[derive(Debug)]
@@ -30,7 +38,10 @@ pub(crate) struct Link {
     session: u16,
     /// The peer's session as we have written it.
     seen: u16,
-    connected: bool,
+    /// The upper half of our position.
+    tag: u64,
+    /// The upper half of the peer's position while it is connected, else [`NOBODY`].
+    expected: u64,
     /// The peer has detached, and what it left behind is not dealt with yet.
     leaving: bool,
     /// Our index: head of a producer, tail of a consumer.
@@ -47,29 +58,23 @@ pub(crate) struct Link {
 }
 
 /// The memory of a direction, from one side.
+#[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
-    control: &'a [AtomicU64; CONTROL_WORDS],
-    own: usize,
-    peer: usize,
+    own: &'a [AtomicU64; LINE_WORDS],
+    peer: &'a [AtomicU64; LINE_WORDS],
     pub data: &'a [AtomicU64],
 }
 
-impl View<'_> {
-    #[inline(always)]
-    fn own(&self, word: usize) -> &AtomicU64 {
-        &self.control[(self.own | word) % CONTROL_WORDS]
-    }
-
-    #[inline(always)]
-    fn peer(&self, word: usize) -> &AtomicU64 {
-        &self.control[(self.peer | word) % CONTROL_WORDS]
-    }
+#[inline(always)]
+fn lines(words: &[AtomicU64]) -> Option<&[[AtomicU64; LINE_WORDS]; LINES]> {
+    words.as_chunks().0.first_chunk()
 }
 
-/// Session and mode in the line at `at`, if somebody has written them.
-pub(crate) fn stated(words: &[AtomicU64], at: usize) -> Option<(u16, Mode)> {
-    let position = Position::from_word(words.get(at + POSITION)?.load(Ordering::Acquire));
-    let (magic, rest) = unpair(words.get(at + IDENTITY)?.load(Ordering::Relaxed));
+/// Session and mode in the line of that number, if somebody has written them.
+pub(crate) fn stated(words: &[AtomicU64], line: usize) -> Option<(u16, Mode)> {
+    let line = &lines(words)?[line % LINES];
+    let position = Position::from_word(line[POSITION].load(Ordering::Acquire));
+    let (magic, rest) = unpair(line[IDENTITY].load(Ordering::Relaxed));
     if magic != MAGIC || position.session == 0 {
         return None;
     }
@@ -77,18 +82,19 @@ pub(crate) fn stated(words: &[AtomicU64], at: usize) -> Option<(u16, Mode)> {
     mode.map(|mode| (position.session, mode))
 }
 
-/// A session that nobody in the memory has used last: not ours of `lines`, and none the peer says it has seen.
-pub(crate) fn fresh_session(words: &[AtomicU64], lines: [Lines; 2]) -> u16 {
-    let position = |at: usize| {
-        let word = words.get(at + POSITION).map_or(0, |word| word.load(Ordering::Relaxed));
+/// A session that nobody in the memory has used last: not we in `directions`, and none the peer says it has seen.
+pub(crate) fn fresh_session(words: &[AtomicU64], directions: [Lines; 2]) -> u16 {
+    let position = |line: usize| {
+        let word =
+            lines(words).map_or(0, |lines| lines[line % LINES][POSITION].load(Ordering::Relaxed));
         Position::from_word(word)
     };
     let taken = [
         0,
-        position(lines[0].own).session,
-        position(lines[1].own).session,
-        position(lines[0].peer).seen,
-        position(lines[1].peer).seen,
+        position(directions[0].own).session,
+        position(directions[1].own).session,
+        position(directions[0].peer).seen,
+        position(directions[1].peer).seen,
     ];
     // Five numbers are taken, one of six is free.
     let next = |step: u16| taken[1].wrapping_add(step);
@@ -103,7 +109,8 @@ impl Link {
             mode,
             session,
             seen: 0,
-            connected: false,
+            tag: session.into(),
+            expected: NOBODY,
             leaving: false,
             index: 0,
             other: 0,
@@ -115,49 +122,66 @@ impl Link {
         }
     }
 
-    /// The memory of this direction; an error once the link has failed.
-    #[inline]
+    /// The memory of this direction.
+    #[inline(always)]
     pub fn view<'a>(&self, words: &'a [AtomicU64]) -> Result<View<'a>, RingError> {
-        if let Some(failure) = self.failure {
-            return Err(failure);
-        }
         let Lines { own, peer, data } = self.lines;
         let length = self.capacity as usize / 8;
-        match (words.first_chunk(), words.get(data..).and_then(|words| words.get(..length))) {
-            (Some(control), Some(data)) => Ok(View { control, own, peer, data }),
+        match (lines(words), words.get(data..).and_then(|words| words.get(..length))) {
+            (Some(lines), Some(data)) => {
+                Ok(View { own: &lines[own % LINES], peer: &lines[peer % LINES], data })
+            }
             _ => Err(RingError::BufferTooSmall { size: words.len() * 8, minimum: MINIMUM_SIZE }),
         }
     }
 
+    /// The words from our index on to the end of the data.
+    #[inline(always)]
+    pub fn run<'a>(&self, view: View<'a>) -> &'a [AtomicU64] {
+        let at = (self.index as usize / 8) & view.data.len().wrapping_sub(1);
+        view.data.get(at..).unwrap_or_default()
+    }
+
+    /// The peer's index, unchecked, while it is connected; else its position.
+    #[inline(always)]
+    pub fn glance(&self, view: View<'_>) -> Result<u32, u64> {
+        let word = view.peer[POSITION].load(Ordering::Acquire);
+        if u64::from_le(word) >> 32 == self.expected {
+            Ok(u64::from_le(word) as u32)
+        } else {
+            Err(word)
+        }
+    }
+
     /// Writes our line: from now on the peer can see us.
-    pub fn announce(&mut self, view: &View<'_>) {
-        view.own(SLEEP).store(0, Ordering::Relaxed);
-        view.own(IDENTITY).store(identity(self.mode), Ordering::Relaxed);
-        view.own(CAPACITY).store(pair(self.capacity, 0), Ordering::Relaxed);
+    pub fn announce(&mut self, view: View<'_>) {
+        view.own[SLEEP].store(0, Ordering::Relaxed);
+        view.own[IDENTITY].store(identity(self.mode), Ordering::Relaxed);
+        view.own[CAPACITY].store(pair(self.capacity, 0), Ordering::Relaxed);
         self.store_position(view);
         self.ring = true;
     }
 
     /// Tells the peer that we are gone.
-    pub fn withdraw(&mut self, view: &View<'_>) {
-        self.seen = 0;
-        self.connected = false;
+    pub fn withdraw(&mut self, view: View<'_>) {
+        self.tag = self.session.into();
+        self.expected = NOBODY;
         self.publish(view, u32::MAX);
     }
 
-    fn store_position(&self, view: &View<'_>) {
-        let position = Position { index: self.index, session: self.session, seen: self.seen };
-        view.own(POSITION).store(position.to_word(), Ordering::Release);
+    fn store_position(&self, view: View<'_>) {
+        let word = u64::from(self.index) | self.tag << 32;
+        view.own[POSITION].store(word.to_le(), Ordering::Release);
     }
 
     /// Shows our index to the peer, and notes whether it must be rung for: it sleeps, and for no more than the
     /// `available` bytes it finds.
-    #[inline]
-    pub fn publish(&mut self, view: &View<'_>, available: u32) {
+    #[inline(always)]
+    pub fn publish(&mut self, view: View<'_>, available: u32) {
         self.store_position(view);
         // Between our index and its sleep: either we see that it sleeps, or it sees our index before it does.
         fence(Ordering::SeqCst);
-        let (number, wanted) = unpair(view.peer(SLEEP).load(Ordering::Relaxed));
+        let (number, wanted) = unpair(view.peer[SLEEP].load(Ordering::Relaxed));
         if number != 0 && number != self.rung && wanted <= available {
             self.rung = number;
             self.ring = true;
@@ -170,25 +194,27 @@ impl Link {
         core::mem::take(&mut self.ring)
     }
 
-    /// The peer's index, unchecked, or `None` while there is no peer.
-    #[inline]
-    pub fn poll(&mut self, view: &View<'_>) -> Result<Option<u32>, RingError> {
-        let position = Position::from_word(view.peer(POSITION).load(Ordering::Acquire));
-        let expected = position.session == self.seen && position.seen == self.session;
-        if expected && self.connected {
-            return Ok(Some(position.index));
+    /// The peer's index, unchecked, or `None` while there is no peer; an error for good once the link has failed.
+    #[inline(always)]
+    pub fn poll(&mut self, view: View<'_>) -> Result<Option<u32>, RingError> {
+        match self.glance(view) {
+            Ok(index) => Ok(Some(index)),
+            Err(word) => self.handshake(view, word),
         }
-        self.handshake(view, position)
     }
 
     #[cold]
-    fn handshake(&mut self, view: &View<'_>, peer: Position) -> Result<Option<u32>, RingError> {
-        let was_connected = core::mem::take(&mut self.connected);
+    fn handshake(&mut self, view: View<'_>, word: u64) -> Result<Option<u32>, RingError> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let peer = Position::from_word(word);
+        let was_connected =
+            core::mem::replace(&mut self.expected, NOBODY) != NOBODY || self.leaving;
         self.leaving = false;
         if peer.session == self.seen && self.seen != 0 {
             return match was_connected {
                 true if peer.seen == 0 => {
-                    self.connected = true;
                     self.leaving = true;
                     Ok(Some(peer.index))
                 }
@@ -196,7 +222,7 @@ impl Link {
                 false => self.connect(view, peer),
             };
         }
-        let (magic, _) = unpair(view.peer(IDENTITY).load(Ordering::Relaxed));
+        let (magic, _) = unpair(view.peer[IDENTITY].load(Ordering::Relaxed));
         if peer.session == 0 || magic != MAGIC {
             return if was_connected { Err(RingError::PeerGone) } else { Ok(None) };
         }
@@ -205,6 +231,7 @@ impl Link {
             self.check_header(view)?;
         }
         self.seen = peer.session;
+        self.tag = tag(self.session, self.seen);
         self.index = 0;
         self.other = 0;
         self.rung = 0;
@@ -216,28 +243,23 @@ impl Link {
     }
 
     /// The last step, once the peer has seen us: until then its line may be one left behind.
-    fn connect(&mut self, view: &View<'_>, peer: Position) -> Result<Option<u32>, RingError> {
+    fn connect(&mut self, view: View<'_>, peer: Position) -> Result<Option<u32>, RingError> {
         if peer.seen != self.session {
             return Ok(None);
         }
         self.check_header(view)?;
-        self.connected = true;
+        self.expected = tag(peer.session, peer.seen);
         Ok(Some(peer.index))
     }
 
     /// Whether the peer was found to have detached; it is gone then.
-    #[inline]
+    #[inline(always)]
     pub fn peer_left(&mut self) -> bool {
-        if self.leaving {
-            self.leaving = false;
-            self.connected = false;
-            return true;
-        }
-        false
+        core::mem::take(&mut self.leaving)
     }
 
-    fn check_header(&mut self, view: &View<'_>) -> Result<(), RingError> {
-        let (_, rest) = unpair(view.peer(IDENTITY).load(Ordering::Relaxed));
+    fn check_header(&mut self, view: View<'_>) -> Result<(), RingError> {
+        let (_, rest) = unpair(view.peer[IDENTITY].load(Ordering::Relaxed));
         let (version, mode) = (rest & 0xFFFF, rest >> 16);
         if version != u32::from(VERSION) {
             return Err(self.fail(Field::Version, version));
@@ -245,7 +267,7 @@ impl Link {
         if mode != self.mode as u32 {
             return Err(self.fail(Field::Mode, mode));
         }
-        let (capacity, _) = unpair(view.peer(CAPACITY).load(Ordering::Relaxed));
+        let (capacity, _) = unpair(view.peer[CAPACITY].load(Ordering::Relaxed));
         if capacity != self.capacity {
             return Err(self.fail(Field::Capacity, capacity));
         }
@@ -257,31 +279,32 @@ impl Link {
     pub fn fail(&mut self, field: Field, value: u32) -> RingError {
         let failure = RingError::Corrupt { field, value };
         self.failure = Some(failure);
-        self.connected = false;
+        self.expected = NOBODY;
+        self.leaving = false;
         failure
     }
 
     /// Shows the peer that we sleep until it has `wanted` bytes for us. What we wait for must be looked at once more
     /// after this.
-    pub fn sleep(&mut self, view: &View<'_>, wanted: u32) {
+    pub fn sleep(&mut self, view: View<'_>, wanted: u32) {
         self.asleep = true;
         self.sleeps = self.sleeps.wrapping_add(1).max(1);
-        view.own(SLEEP).store(pair(self.sleeps, wanted), Ordering::Relaxed);
+        view.own[SLEEP].store(pair(self.sleeps, wanted), Ordering::Relaxed);
         // Between our sleep and its index: the other half of the fence in `publish`.
         fence(Ordering::SeqCst);
     }
 
     /// Takes back what [`Self::sleep`] showed.
     #[inline]
-    pub fn wake(&mut self, view: &View<'_>) {
+    pub fn wake(&mut self, view: View<'_>) {
         if self.asleep {
             self.asleep = false;
-            view.own(SLEEP).store(0, Ordering::Relaxed);
+            view.own[SLEEP].store(0, Ordering::Relaxed);
         }
     }
 
     /// The peer's session, while there is a peer.
     pub fn peer_session(&self) -> Option<u16> {
-        self.connected.then_some(self.seen)
+        (self.expected != NOBODY || self.leaving).then_some(self.seen)
     }
 }

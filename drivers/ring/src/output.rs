@@ -4,7 +4,7 @@ use super::copy;
 use super::error::{Field, RingError};
 use super::layout::{Mode, RECORD_HEADER, max_message, record_size};
 use super::link::{Link, View};
-use super::sync::AtomicU64;
+use super::sync::{AtomicU64, Ordering};
 
 /// The producing side: owns the head, reads the tail.
 #[derive(Debug)]
@@ -20,8 +20,7 @@ impl Output {
     }
 
     /// Free bytes, or `None` without a peer.
-    #[inline]
-    fn room(&mut self, view: &View<'_>) -> Result<Option<u32>, RingError> {
+    fn room(&mut self, view: View<'_>) -> Result<Option<u32>, RingError> {
         let Some(tail) = self.link.poll(view)? else {
             return Ok(None);
         };
@@ -41,7 +40,8 @@ impl Output {
     }
 
     /// Makes `bytes` more visible.
-    fn advance(&mut self, view: &View<'_>, bytes: u32) {
+    #[inline(always)]
+    fn advance(&mut self, view: View<'_>, bytes: u32) {
         self.link.index = self.link.index.wrapping_add(bytes);
         let available = self.link.index.wrapping_sub(self.link.other);
         self.link.publish(view, available);
@@ -50,8 +50,8 @@ impl Output {
     pub fn write(&mut self, words: &[AtomicU64], bytes: &[u8]) -> Result<usize, RingError> {
         let view = self.link.view(words)?;
         self.expect(Mode::Bytes)?;
-        self.link.wake(&view);
-        let room = self.room(&view)?.unwrap_or(0);
+        self.link.wake(view);
+        let room = self.room(view)?.unwrap_or(0);
         let bytes = bytes.get(..room as usize).unwrap_or(bytes);
         if bytes.is_empty() {
             return Ok(0);
@@ -59,24 +59,58 @@ impl Output {
         if self.link.index == 0 {
             self.partial = 0;
         }
-        copy::store(view.data, self.link.index, &mut self.partial, bytes);
-        self.advance(&view, bytes.len() as u32);
+        self.partial = copy::store(view.data, self.link.index, self.partial, bytes);
+        self.advance(view, bytes.len() as u32);
         Ok(bytes.len())
     }
 
+    #[inline]
     pub fn try_send(&mut self, words: &[AtomicU64], message: &[u8]) -> Result<bool, RingError> {
+        match self.send_plain(words, message) {
+            Some(()) => Ok(true),
+            None => self.send_any(words, message),
+        }
+    }
+
+    /// Sends where nothing is special: peer connected, room enough, no end of the data area within, words as words lie.
+    fn send_plain(&mut self, words: &[AtomicU64], message: &[u8]) -> Option<()> {
+        let view = self.link.view(words).ok()?;
+        if self.link.mode != Mode::Messages {
+            return None;
+        }
+        let tail = self.link.glance(view).ok()?;
+        let head = self.link.index;
+        let unread = head.wrapping_sub(tail);
+        if unread > head.wrapping_sub(self.link.other) || !tail.is_multiple_of(8) {
+            return None;
+        }
+        let size = message.len().wrapping_add(7) & !7;
+        let (header, places) = self.link.run(view).split_first()?;
+        if size + 8 > self.link.capacity.wrapping_sub(unread) as usize || size / 8 > places.len() {
+            return None;
+        }
+        copy::store_aligned(places, message)?;
+        header.store((message.len() as u64).to_le(), Ordering::Relaxed);
+        self.link.wake(view);
+        self.link.other = tail;
+        self.advance(view, size as u32 + RECORD_HEADER);
+        Some(())
+    }
+
+    #[inline(never)]
+    fn send_any(&mut self, words: &[AtomicU64], message: &[u8]) -> Result<bool, RingError> {
         let view = self.link.view(words)?;
         self.expect(Mode::Messages)?;
-        self.link.wake(&view);
+        self.link.wake(view);
+        let room = self.room(view)?;
         let size = self.record_size(message.len())?;
-        if self.room(&view)?.is_none_or(|room| room < size) {
+        if room.is_none_or(|room| room < size) {
             return Ok(false);
         }
         let head = self.link.index;
         copy::store_word(view.data, head as usize / 8, message.len() as u64);
-        let mut partial = 0;
-        copy::store(view.data, head.wrapping_add(RECORD_HEADER), &mut partial, message);
-        self.advance(&view, size);
+        copy::store(view.data, head.wrapping_add(RECORD_HEADER), 0, message);
+        self.advance(view, size);
         Ok(true)
     }
 
@@ -92,7 +126,7 @@ impl Output {
 
     /// Announces a sleep until `length` more bytes, or a message of that length, may have room.
     pub fn sleep_for(&mut self, words: &[AtomicU64], length: usize) -> Result<bool, RingError> {
-        self.link.view(words)?;
+        self.room(self.link.view(words)?)?;
         let wanted = match self.link.mode {
             Mode::Messages => self.record_size(length)?,
             // More than half would only make the two sides take turns.
@@ -104,23 +138,23 @@ impl Output {
     /// Announces a sleep until `wanted` bytes are free; `false` when they are.
     pub fn sleep(&mut self, words: &[AtomicU64], wanted: u32) -> Result<bool, RingError> {
         let view = self.link.view(words)?;
-        self.link.sleep(&view, wanted);
-        let enough = match self.room(&view) {
+        self.link.sleep(view, wanted);
+        let enough = match self.room(view) {
             Ok(room) => room.is_some_and(|room| room >= wanted),
             Err(error) => {
-                self.link.wake(&view);
+                self.link.wake(view);
                 return Err(error);
             }
         };
         if enough {
-            self.link.wake(&view);
+            self.link.wake(view);
         }
         Ok(!enough)
     }
 
     pub fn free(&mut self, words: &[AtomicU64]) -> Result<Option<u32>, RingError> {
         let view = self.link.view(words)?;
-        self.room(&view)
+        self.room(view)
     }
 
     /// Whether everything was read, be it by a peer that has left since.

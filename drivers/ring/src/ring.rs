@@ -81,7 +81,7 @@ impl Ring {
         let mut input = Input::new(Link::new(receiving, capacity, modes.receive, session));
         for link in [&mut output.link, &mut input.link] {
             let view = link.view(words)?;
-            link.announce(&view);
+            link.announce(view);
             link.take_ring();
         }
         bell.ring();
@@ -190,7 +190,7 @@ impl<M: Memory, B: Bell> Drop for Producer<M, B> {
     fn drop(&mut self) {
         self.with(|output, memory| {
             if let Ok(view) = output.link.view(memory.words()) {
-                output.link.withdraw(&view);
+                output.link.withdraw(view);
             }
         });
     }
@@ -291,7 +291,7 @@ impl<M: Memory, B: Bell> Drop for Consumer<M, B> {
     fn drop(&mut self) {
         self.with(|input, memory| {
             if let Ok(view) = input.link.view(memory.words()) {
-                input.link.withdraw(&view);
+                input.link.withdraw(view);
             }
         });
     }

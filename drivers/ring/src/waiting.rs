@@ -80,8 +80,11 @@ impl<M: Memory, B: Bell, W: Deref<Target = Wakers>> AsyncProducer<M, B, W> {
     /// # Errors
     ///
     /// As [`Producer::try_send`].
-    pub async fn send(&mut self, message: &[u8]) -> Result<(), RingError> {
-        poll_fn(|context| self.poll_send(context, message)).await
+    pub fn send<'a>(
+        &'a mut self,
+        message: &'a [u8],
+    ) -> impl Future<Output = Result<(), RingError>> + use<'a, M, B, W> {
+        poll_fn(move |context| self.poll_send(context, message))
     }
 
     /// [`Self::send`] for who writes futures by hand.
@@ -152,8 +155,11 @@ impl<M: Memory, B: Bell, W: Deref<Target = Wakers>> AsyncConsumer<M, B, W> {
     /// # Errors
     ///
     /// As [`Consumer::try_receive`].
-    pub async fn receive(&mut self, target: &mut [u8]) -> Result<usize, RingError> {
-        poll_fn(|context| self.poll_receive(context, target)).await
+    pub fn receive<'a>(
+        &'a mut self,
+        target: &'a mut [u8],
+    ) -> impl Future<Output = Result<usize, RingError>> + use<'a, M, B, W> {
+        poll_fn(move |context| self.poll_receive(context, target))
     }
 
     /// [`Self::receive`] for who writes futures by hand.

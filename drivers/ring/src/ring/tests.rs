@@ -32,7 +32,7 @@ fn ends(page: &Page, start: u32, modes: Modes) -> [End<'_>; 2] {
             link.index = start;
             link.other = start;
             let view = link.view(&page.0).unwrap();
-            link.publish(&view, 0);
+            link.publish(view, 0);
         }
     }
     ends

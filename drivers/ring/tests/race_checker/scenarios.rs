@@ -2,7 +2,7 @@
 
 use super::error::RingError;
 use super::input::Input;
-use super::layout::{CONTROL_WORDS, LINE_WORDS, Mode, record_size};
+use super::layout::{LINE_WORDS, LINES, Mode, record_size};
 use super::link::{Lines, Link, fresh_session};
 use super::output::Output;
 use super::sync::AtomicU64;
@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 const CAPACITY: u32 = 16;
 const PRODUCER: usize = 0;
-const CONSUMER: usize = LINE_WORDS;
-const DATA: usize = CONTROL_WORDS;
+const CONSUMER: usize = 1;
+const DATA: usize = LINES * LINE_WORDS;
 
 /// A doorbell: stays rung until somebody has waited for it.
 struct Bell(Mutex<bool>, Condvar);
@@ -56,7 +56,7 @@ impl Shared {
         let session = fresh_session(&self.words, [lines, lines]);
         let mut link = Link::new(lines, CAPACITY, mode, session);
         let view = link.view(&self.words).unwrap();
-        link.announce(&view);
+        link.announce(view);
         assert!(link.take_ring());
         bell.ring();
         link
