@@ -201,11 +201,15 @@ impl Channel {
                 }
                 // An answer to an answer would have no end.
                 Ok(Frame { kind, .. }) => {
-                    self.count_defect(&mut defects, Defect::Answer(kind))?;
+                    bump(&self.errors);
+                    count_defect(&mut defects, Defect::Answer(kind))?;
                     None
                 }
                 Err(error) => {
-                    self.count_defect(&mut defects, Defect::Frame(error))?;
+                    count_defect(&mut defects, Defect::Frame(error))?;
+                    if error.reply_to().is_none() {
+                        bump(&self.errors);
+                    }
                     error.reply_to().map(|(service, request)| {
                         let (code, field) = (ErrorCode::Malformed, error.field());
                         (service, request, Refusal { code, field, detail: "no such value" })
@@ -218,12 +222,6 @@ impl Channel {
             self.progress.set(true);
             pause().await;
         }
-    }
-
-    fn count_defect(&self, defects: &mut u32, defect: Defect) -> Result<(), ChannelError> {
-        bump(&self.errors);
-        *defects += 1;
-        if *defects < MAX_DEFECTS { Ok(()) } else { Err(ChannelError::Defects(defect)) }
     }
 
     /// Gives a request to a free slot.
@@ -353,6 +351,12 @@ fn encode_refusal(
         }
     }
     size
+}
+
+/// Counts messages in a row that are no requests.
+fn count_defect(defects: &mut u32, defect: Defect) -> Result<(), ChannelError> {
+    *defects += 1;
+    if *defects < MAX_DEFECTS { Ok(()) } else { Err(ChannelError::Defects(defect)) }
 }
 
 /// A request that is outstanding; dropped, its slot is free again.
