@@ -3,6 +3,7 @@
 //! | item | what |
 //! |---|---|
 //! | [`Ring::attach`] | begins a session and makes the two halves |
+//! | [`Ring::peer`] | what the other side says, for who serves bytes and messages |
 //! | [`Producer`], [`Consumer`] | the halves, one for each direction; calls return at once |
 //! | [`AsyncProducer`], [`AsyncConsumer`], [`Wakers`] | the halves for tasks, woken by the doorbell's interrupt |
 //! | [`Blocking`] | the halves behind the blocking `embedded_io` traits |

@@ -4,7 +4,7 @@
 mod page;
 
 use page::{Count, Page, attach, connect};
-use shared_ring::{Field, Mode, Modes, RingError, Side, capacity_of};
+use shared_ring::{Field, Mode, Modes, Ring, RingError, Side, capacity_of};
 
 #[test]
 fn data_areas_are_the_greatest_powers_of_two_that_fit() {
@@ -48,6 +48,22 @@ fn the_layout_is_the_documented_one() {
     assert_eq!(bytes(0x500), *b"byte\0\0\0\0");
     drop(second);
     assert_eq!(bytes(0x050), [32, 0, 0, 0, 1, 0, 0, 0]);
+}
+
+#[test]
+fn what_the_peer_says_can_be_asked_before_attaching() {
+    let (page, bells) = (Page::new(), [Count::default(), Count::default()]);
+    assert_eq!(Ring::peer(&page.words(), Side::First), None);
+    let modes = Modes { send: Mode::Messages, receive: Mode::Bytes };
+    let second = attach(&page, Side::Second, modes, &bells[1]);
+    let seen = Modes { send: Mode::Bytes, receive: Mode::Messages };
+    assert_eq!(Ring::peer(&page.words(), Side::First), Some((1, seen)));
+    assert_eq!(Ring::peer(&page.words(), Side::Second), None);
+    drop(second);
+    let _second = attach(&page, Side::Second, Modes::BYTES, &bells[1]);
+    assert_eq!(Ring::peer(&page.words(), Side::First), Some((2, Modes::BYTES)));
+    page.set(0x40, u64::MAX);
+    assert_eq!(Ring::peer(&page.words(), Side::First), None);
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! Indices that run over.
+//! Indices that run over, and every way in which bytes can lie.
 
 use super::*;
+use crate::copy;
 use crate::layout::Modes;
 use crate::sync::AtomicU64;
 
@@ -66,5 +67,47 @@ fn messages_go_on_where_the_index_runs_over() {
         assert_eq!(first.0.try_send(&message), Ok(true));
         assert_eq!(second.1.try_receive(&mut buffer), Ok(Some(message.len())));
         assert_eq!(buffer[..message.len()], message);
+    }
+}
+
+#[test]
+fn bytes_are_copied_wherever_they_lie() {
+    const SIZE: usize = 64;
+    #[repr(align(8))]
+    struct Aligned([u8; SIZE]);
+    let source = Aligned(core::array::from_fn(|index| index as u8 + 1));
+    for index in 0..SIZE {
+        for offset in 0..9 {
+            for length in 1..SIZE - 8 {
+                let data: [AtomicU64; SIZE / 8] = [const { AtomicU64::new(u64::MAX) }; SIZE / 8];
+                // What the word at the index holds already is 0x77 in each byte.
+                let partial = 0x7777_7777_7777_7777 & !(u64::MAX << (8 * (index % 8)));
+                let bytes = &source.0[offset..offset + length];
+                let last = copy::store(&data, index as u32, partial, bytes);
+                let stored = |at: usize| copy::load_word(&data, at / 8).to_le_bytes()[at % 8];
+                for (at, byte) in bytes.iter().enumerate() {
+                    assert_eq!(stored(index + at), *byte, "{index} {offset} {length}: {at}");
+                }
+                for at in index / 8 * 8..index {
+                    assert_eq!(stored(at), 0x77, "{index} {offset} {length}");
+                }
+                let end = index + length;
+                if !end.is_multiple_of(8) {
+                    assert_eq!(last, copy::load_word(&data, end / 8), "{index} {offset} {length}");
+                } else {
+                    assert_eq!(last, 0, "{index} {offset} {length}");
+                }
+                // Words in which nothing lies are as they were.
+                for word in end.div_ceil(8)..index / 8 + SIZE / 8 {
+                    assert_eq!(copy::load_word(&data, word), u64::MAX, "{index} {offset} {length}");
+                }
+                let mut target = Aligned([0; SIZE]);
+                copy::load(&data, index as u32, &mut target.0[offset..offset + length]);
+                let (before, rest) = target.0.split_at(offset);
+                let (loaded, behind) = rest.split_at(length);
+                assert_eq!(loaded, bytes, "{index} {offset} {length}");
+                assert!(before.iter().chain(behind).all(|byte| *byte == 0));
+            }
+        }
     }
 }
