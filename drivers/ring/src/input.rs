@@ -88,7 +88,7 @@ impl Input {
     }
 
     /// Receives where nothing is special: peer connected, nothing there or a message that fits and does not go around
-    /// the end of the data area, words as words lie.
+    /// the end of the data area.
     fn receive_plain(&mut self, words: &[AtomicU64], target: &mut [u8]) -> Option<Option<usize>> {
         let view = self.link.view(words).ok()?;
         if self.link.mode != Mode::Messages {
@@ -113,7 +113,7 @@ impl Input {
         {
             return None;
         }
-        copy::load_aligned(places, target.get_mut(..length)?)?;
+        copy::load_run(places, target.get_mut(..length)?);
         self.link.wake(view);
         self.link.other = head;
         self.advance(view, record_size(length as u32));

@@ -72,7 +72,7 @@ impl Output {
         }
     }
 
-    /// Sends where nothing is special: peer connected, room enough, no end of the data area within, words as words lie.
+    /// Sends where nothing is special: peer connected, room enough, no end of the data area within.
     fn send_plain(&mut self, words: &[AtomicU64], message: &[u8]) -> Option<()> {
         let view = self.link.view(words).ok()?;
         if self.link.mode != Mode::Messages {
@@ -89,7 +89,7 @@ impl Output {
         if size + 8 > self.link.capacity.wrapping_sub(unread) as usize || size / 8 > places.len() {
             return None;
         }
-        copy::store_aligned(places, message)?;
+        copy::store_run(places, message);
         header.store((message.len() as u64).to_le(), Ordering::Relaxed);
         self.link.wake(view);
         self.link.other = tail;
