@@ -223,6 +223,7 @@ impl Machine {
         let now = world.clock.now();
         for peer in &mut self.peers {
             let mut surroundings = Surroundings {
+                stage2: world.stage2,
                 vms: &mut self.vms,
                 random: &mut self.random,
                 objects: &mut self.objects,
@@ -270,6 +271,7 @@ impl Machine {
         }
         let now = world.clock.now();
         let mut surroundings = Surroundings {
+            stage2: world.stage2,
             vms: &mut self.vms,
             random: &mut self.random,
             objects: &mut self.objects,

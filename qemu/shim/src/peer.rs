@@ -15,7 +15,7 @@ use crate::fault::{Faulty, HypercallFaults};
 use crate::object::{DoorbellIndex, Objects, QueueIndex};
 use crate::random::Random;
 use crate::rm::{MemoryAction, ResourceManager};
-use crate::seam::Console;
+use crate::seam::{Console, Stage2};
 use crate::uart::Uart;
 use crate::vm::{Vm, VmEnd, VmIndex};
 
@@ -88,6 +88,8 @@ pub struct Peer {
 
 /// What the peer works with while it runs.
 pub struct Surroundings<'a> {
+    /// Stage 2 of the VMs.
+    pub stage2: &'a mut dyn Stage2,
     /// The VMs, for what they hold.
     pub vms: &'a mut [Vm],
     /// Random numbers.
@@ -225,9 +227,12 @@ impl Peer {
         self.player.unfinished()
     }
 
-    /// Nanoseconds since the start of the machine at which the script has something to do even if nothing happens.
+    /// Nanoseconds since the start of the machine at which there is something to do even if nothing happens.
     #[must_use]
     pub fn deadline(&self) -> Option<u64> {
+        if self.rings.iter().any(RingEnd::is_due) {
+            return Some(0);
+        }
         self.player.deadline()
     }
 

@@ -11,6 +11,8 @@ use crate::qemu::{MachineOptions, Outcome, Script};
 /// The scenarios of this theme.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("rm::tells_about_this_vm", information),
+    Scenario::new("rm::tells_of_what_comes_and_goes", late),
+    Scenario::new("rm::tells_how_other_vms_are", strangers),
     Scenario::new("rm::out_of_memory_is_waited_for", no_memory),
     Scenario::new("rm::writes_that_get_no_answer_are_told", no_answer),
     Scenario::new("rm::the_oldest_notifications_are_lost", notifications),
@@ -70,6 +72,32 @@ fn information(lab: &Lab) -> Result<()> {
     ] {
         ask(&mut billy, line, wanted)?;
     }
+    power_off(billy)
+}
+
+fn late(lab: &Lab) -> Result<()> {
+    let script = "expect console \"billy> \"\nadd doorbell 20\nadd source 20\nadd queue-pair 30\n\
+                  status 3 RUNNING\nlog made\nexpect console \"MSGQUEUE_RECEIVE (3) label 30\"\n\
+                  remove doorbell 20\nremove source 20\nremove queue-pair 30\nstatus 3 RUNNING\nlog removed\n";
+    let mut billy = scripted(lab, script, MachineOptions::default())?;
+    billy.wait_for_log("made")?;
+    let made = ["DOORBELL (1) label 20", "INTID 965", "MSGQUEUE_SEND (2) label 30", "INTID 967"];
+    ask(&mut billy, "rm resources", &made)?;
+    billy.wait_for_log("removed")?;
+    let left = billy.ask("rm resources", PROMPT)?;
+    let gone = !left.contains("label 20") && !left.contains("label 30");
+    ensure!(gone && left.contains("label 3"), billy.failure("what was removed is still there"));
+    power_off(billy)
+}
+
+fn strangers(lab: &Lab) -> Result<()> {
+    let script = "expect console \"billy> \"\nadd doorbell 20 peer=69\nstatus 69 RUNNING RUN 7\nlog told\n\
+                  expect console \"label 20\"\nstatus 69 EXITED\nlog gone\n";
+    let mut billy = scripted(lab, script, MachineOptions::default())?;
+    billy.wait_for_log("told")?;
+    ask(&mut billy, "rm peers", &["VMID 0x3", "VMID 0x45"])?;
+    ask(&mut billy, "rm resources 69", &["DOORBELL (1) label 20, with VMID 0x45"])?;
+    billy.wait_for_log("gone")?;
     power_off(billy)
 }
 

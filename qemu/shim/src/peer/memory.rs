@@ -79,6 +79,16 @@ pub(super) fn play(
                 (Err(reason), _) => Progress::Failed(reason),
             }
         }
+        MemoryStep::Seize { label } => match handle(label) {
+            Ok(handle) => {
+                let seized = surroundings.rm.seize_memory(vm, handle, surroundings.stage2);
+                if seized.is_ok() {
+                    peer.leave_ring(*label, surroundings);
+                }
+                refused(seized)
+            }
+            Err(reason) => Progress::Failed(reason),
+        },
         MemoryStep::Write { label, offset, bytes } => {
             let Some(memory) = rm.parcel_memory(vm, *label) else {
                 return Progress::Failed(no_access(*label));

@@ -101,6 +101,11 @@ impl RingEnd {
         Ok(())
     }
 
+    /// Whether the peer has to look at it again though nobody rings.
+    pub(super) fn is_due(&self) -> bool {
+        self.rung && self.failed.is_none()
+    }
+
     fn compare(&mut self, bytes: &[u8]) {
         for byte in bytes {
             let expected = pattern(self.came);

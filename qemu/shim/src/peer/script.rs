@@ -25,6 +25,7 @@
 //! | `announce LABEL [LIE…]` | tells the guest of the parcel again, with something else in it |
 //! | `recall LABEL [TAG]` | asks the guest for the parcel (`MEM_RECALL`) |
 //! | `reclaim LABEL` | takes the parcel back; `reclaim LABEL refused`: must not get it, since the guest has it |
+//! | `seize LABEL` | takes the parcel away without a word: the guest's next access is an external abort |
 //! | `poke LABEL OFFSET VALUE` | writes a word of four bytes into the parcel |
 //! | `write LABEL OFFSET BYTES` | writes bytes, in hexadecimal |
 //! | `attach LABEL [bytes]` | comes to the ring in the parcel, for messages unless told otherwise; again: as after a restart |

@@ -23,6 +23,8 @@ pub(in crate::peer) enum MemoryStep {
     Recall { label: u32, tag: u32 },
     /// Takes a parcel back, or is refused.
     Reclaim { label: u32, refused: bool },
+    /// Takes a parcel away without a word, as when its owner dies.
+    Seize { label: u32 },
     /// Writes bytes into a parcel.
     Write { label: u32, offset: u64, bytes: Vec<u8> },
 }
@@ -60,6 +62,7 @@ pub(super) fn step(first: &str, words: &mut Words) -> Result<Option<MemoryStep>,
             };
             return Ok(Some(MemoryStep::Reclaim { label, refused }));
         }
+        "seize" => return Ok(Some(MemoryStep::Seize { label: words.number("label")? })),
         "poke" | "write" => {
             let (label, offset) = (words.number("label")?, words.number("offset")?);
             let bytes = content(words, first == "poke")?;

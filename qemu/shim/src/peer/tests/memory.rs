@@ -43,6 +43,18 @@ fn a_parcel_is_shared_used_recalled_and_reclaimed() {
 }
 
 #[test]
+fn a_parcel_is_taken_away_by_force() {
+    let mut rig = Rig::scripted("share 5 0x2000\nexpect accepted 5\nseize 5\nlog gone");
+    rig.run();
+    rig.drain();
+    assert_eq!(ask(&mut rig, 0x5100_0011, &accept(0)), 0);
+    rig.run();
+    assert_eq!((rig.mappings.load(FIRST), rig.mappings.all().len()), (None, 0));
+    assert_eq!(ask(&mut rig, 0x5100_0014, &[0; 8]), 7, "the handle is gone");
+    assert_eq!(rig.machine.peers[0].unfinished(), None);
+}
+
+#[test]
 fn a_script_lies() {
     let truth = "share 5 0x3000 quiet ranges=3 rights=rwx attribute=cached sanitized owner=9\n";
     let lies = "announce 5 label=6 handle=7 size=8 owner=10 vmid=11 tag=12 type=io transaction=lend \

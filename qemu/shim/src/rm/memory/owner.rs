@@ -17,7 +17,7 @@ use super::{
 };
 use crate::object::Objects;
 use crate::rm::ResourceManager;
-use crate::seam::VirtualInterrupts;
+use crate::seam::{Stage2, VirtualInterrupts};
 use crate::vm::VmIndex;
 
 /// Bytes of memory that parcels take together at most.
@@ -228,6 +228,22 @@ impl ResourceManager {
         if parcel.clear_on_reclaim {
             parcel.pages.clear();
         }
+        Ok(())
+    }
+
+    /// The hypervisor takes a parcel away from VM and owner, as no RM does.
+    ///
+    /// # Errors
+    ///
+    /// `HANDLE_INVALID`.
+    pub fn seize_memory(
+        &mut self,
+        vm: VmIndex,
+        handle: u32,
+        stage2: &mut dyn Stage2,
+    ) -> Result<(), RmError> {
+        let index = self.memory.find(vm, handle)?;
+        self.memory.parcels.remove(index).unmap(stage2);
         Ok(())
     }
 
