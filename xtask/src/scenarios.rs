@@ -24,6 +24,7 @@ mod crash;
 mod debugger;
 mod ends;
 mod faults;
+mod requests;
 mod rm;
 mod services;
 mod shell;
@@ -108,6 +109,7 @@ fn all() -> impl Iterator<Item = &'static Scenario> {
         shell::SCENARIOS,
         console::SCENARIOS,
         services::SCENARIOS,
+        requests::SCENARIOS,
         crash::SCENARIOS,
         debugger::SCENARIOS,
         bare::SCENARIOS,

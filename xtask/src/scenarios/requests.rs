@@ -1,0 +1,184 @@
+//! Services over a message queue, with a peer that asks well, badly, and too much.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::{Lab, PROMPT, Scenario};
+use crate::build::variation::Variation;
+use crate::machine::Machine;
+use crate::qemu::{MachineOptions, Outcome, Script};
+
+/// The scenarios of this theme.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario::new("requests::every_service_answers", every_service),
+    Scenario::new("requests::what_cannot_be_read_is_refused_by_field", refusals),
+    Scenario::new("requests::sixteen_messages_of_nonsense_close_the_channel", nonsense),
+    Scenario::new("requests::four_are_outstanding_and_no_more", outstanding),
+    Scenario::new("requests::a_thousand_at_once_are_answered", flood),
+    Scenario::new("requests::entropy_waits_and_nothing_waits_for_it", entropy),
+    Scenario::new("requests::the_log_is_followed", log),
+];
+
+/// Long runs on a busy machine.
+const LONG: Duration = Duration::from_secs(180);
+
+/// A machine whose message queue 2 has services.
+fn scripted(lab: &Lab, script: &'static str) -> Result<Machine> {
+    let script = Some(Script::Text(script));
+    let bootargs = Some("services=2".into());
+    let variation = Variation { bootargs, ..Variation::default() };
+    let mut billy = lab.start(MachineOptions { script, variation, ..MachineOptions::default() })?;
+    billy.set_patience(LONG);
+    Ok(billy)
+}
+
+/// Runs a script to its end.
+fn plays(lab: &Lab, script: &'static str) -> Result<()> {
+    scripted(lab, script)?.expect_exit(Outcome::End)?;
+    Ok(())
+}
+
+fn every_service(lab: &Lab) -> Result<()> {
+    // The names in the directory; 64 bytes of entropy; the three lists; 256 bytes of the log.
+    let mut billy = scripted(
+        lab,
+        "expect console \"billy> \"\n\
+         request 2 directory 1\n\
+         expect reply 2 directory 1 0009646972656374\
+         6f727901046563686f020474696d650307656e74726f70790405737461747305036c6f67\n\
+         request 2 echo 2 text=hello\n\
+         expect reply 2 echo 2 text=hello\n\
+         request 2 time 3\n\
+         expect reply 2 time 3\n\
+         request 2 entropy 4 40\n\
+         expect reply 2 entropy 4\n\
+         request 2 stats 5 00\n\
+         expect reply 2 stats 5\n\
+         request 2 stats 6 01\n\
+         expect reply 2 stats 6\n\
+         request 2 stats 7 02\n\
+         expect reply 2 stats 7 066d7367712032070001\n\
+         request 2 log 8 800200\n\
+         expect reply 2 log 8\n\
+         type \"services\\r\"\n\
+         expect console \"outstanding 0\"\n\
+         type \"poweroff\\r\"\n",
+    )?;
+    billy.expect("services")?;
+    let list = billy.expect(PROMPT)?;
+    for name in ["echo", "time", "entropy", "stats", "log"] {
+        ensure!(list.contains(name), billy.failure(&format!("`services` lists no {name}")));
+    }
+    ensure!(list.contains("requests 8, errors 0"), billy.failure("not 8 requests without error"));
+    billy.expect_exit(Outcome::End)?;
+    Ok(())
+}
+
+fn refusals(lab: &Lab) -> Result<()> {
+    // Wrong version, wrong kind, no such service, and payloads that end too early, go on too long,
+    // or have values that there are not.
+    plays(
+        lab,
+        "expect console \"billy> \"\n\
+         frame 2 0201010001000000\n\
+         expect refusal 2 echo 1 malformed version\n\
+         frame 2 0109010002000000\n\
+         expect refusal 2 echo 2 malformed kind\n\
+         request 2 77 3\n\
+         expect refusal 2 77 3 unknown_service service\n\
+         request 2 echo 4 0561\n\
+         expect refusal 2 echo 4 malformed data\n\
+         request 2 time 5 00\n\
+         expect refusal 2 time 5 malformed payload\n\
+         request 2 entropy 6 41\n\
+         expect refusal 2 entropy 6 out_of_range bytes\n\
+         request 2 stats 7 03\n\
+         expect refusal 2 stats 7 malformed subject\n\
+         request 2 log 8 01\n\
+         expect refusal 2 log 8 malformed follow\n\
+         request 2 echo 9 text=still\n\
+         expect reply 2 echo 9 text=still\n\
+         type \"poweroff\\r\"\n",
+    )
+}
+
+fn nonsense(lab: &Lab) -> Result<()> {
+    plays(
+        lab,
+        "expect console \"billy> \"\n\
+         frame 2 010203 15\n\
+         request 2 echo 1 text=yet\n\
+         expect reply 2 echo 1 text=yet\n\
+         frame 2 ff 16\n\
+         expect console \"msgq 2\"\n\
+         expect console \"16 messages in a row were no requests\"\n\
+         ring 3 0x1 10\n\
+         expect bells 10\n\
+         type \"poweroff\\r\"\n",
+    )
+}
+
+fn outstanding(lab: &Lab) -> Result<()> {
+    // Four that follow the log do not end by themselves.
+    plays(
+        lab,
+        "expect console \"billy> \"\n\
+         request 2 log 1 0001 times=4\n\
+         request 2 echo 5 text=more\n\
+         expect refusal 2 echo 5 busy\n\
+         request 2 log 1 0001\n\
+         expect refusal 2 log 1 request_in_use request\n\
+         cancel 2 log 3\n\
+         expect refusal 2 log 3 cancelled\n\
+         request 2 echo 6 text=again\n\
+         expect reply 2 echo 6 text=again\n\
+         type \"services\\r\"\n\
+         expect console \"outstanding 3\"\n\
+         type \"poweroff\\r\"\n",
+    )
+}
+
+fn flood(lab: &Lab) -> Result<()> {
+    plays(
+        lab,
+        "expect console \"billy> \"\n\
+         request 2 echo 1 text=flood times=1000\n\
+         expect answers 2 1000 within 120000\n\
+         frame 2 0201010001000000 15\n\
+         ring 3 0x1 100\n\
+         expect bells 100 within 60000\n\
+         type \"services\\r\"\n\
+         expect console \"requests 1000, errors 15\"\n\
+         type \"poweroff\\r\"\n",
+    )
+}
+
+fn entropy(lab: &Lab) -> Result<()> {
+    // Each asks four times of firmware, which fills the time in which that may be done.
+    plays(
+        lab,
+        "expect console \"billy> \"\n\
+         request 2 entropy 1 40 times=3\n\
+         request 2 echo 9 text=meanwhile\n\
+         expect reply 2 echo 9 text=meanwhile\n\
+         expect reply 2 entropy 1\n\
+         expect reply 2 entropy 2\n\
+         expect reply 2 entropy 3\n\
+         type \"poweroff\\r\"\n",
+    )
+}
+
+fn log(lab: &Lab) -> Result<()> {
+    // A doorbell whose interrupt is lost is found after seconds, which the log tells.
+    plays(
+        lab,
+        "expect console \"billy> \"\n\
+         request 2 log 1 4001\n\
+         expect part 2 log 1\n\
+         irq 962 lose 1\n\
+         ring 3 0x1\n\
+         expect part 2 log 1 within 30000\n\
+         type \"poweroff\\r\"\n",
+    )
+}
