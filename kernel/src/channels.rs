@@ -30,7 +30,7 @@ use crate::{
     services::{self, BellService, BellSource, Directory},
 };
 use alloc::{boxed::Box, rc::Rc, string::String, sync::Arc, vec::Vec};
-use core::cell::RefCell;
+use core::{cell::RefCell, pin::Pin};
 use gunyah::{
     doorbell::{Doorbell, DoorbellSource, DoorbellTrigger},
     hypercalls::Hypercalls,
@@ -156,6 +156,16 @@ where
             foreign: RefCell::default(),
             refused: RefCell::default(),
         }
+    }
+
+    /// Which services there are.
+    pub fn directory(&self) -> &'static Directory {
+        self.directory
+    }
+
+    /// Starts a task that uses channels.
+    pub fn spawn(&self, name: &'static str, task: Pin<Box<dyn Future<Output = ()>>>) {
+        self.board.spawn(name, task);
     }
 
     /// How many resources there are.

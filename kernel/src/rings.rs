@@ -9,12 +9,15 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `channel.rs` | one ring from the first header of its peer to its end |
+//! | `registry.rs` | which rings there are, and which doorbells belong to them |
 //! | `link.rs` | its two halves, as a transport of messages and a stream of bytes |
 //! | `memory.rs` | the pages and the bell under it |
 
 mod channel;
 mod link;
 mod memory;
+mod registry;
 
 pub use channel::{Counts, RingChannel, RingEnd, RingState};
 pub use memory::Unfit;
+pub use registry::{Bells, Rings};

@@ -1,5 +1,6 @@
 //! From a machine that tasks can run on to tasks that run: drivers, services, console.
 
+mod sharing;
 mod shipped;
 
 use crate::{
@@ -10,6 +11,7 @@ use crate::{
     hardware::{TIMERS, ThisCpu, VirtualTimer},
     interrupts::{Handler, gic},
     last_words,
+    rings::Rings,
     services::Directory,
     start::{Guest, Hypervisor, StartError},
     system::System,
@@ -23,6 +25,7 @@ use gunyah::{
     queue::{MessageReceiver, MessageSender, QueueError},
     rm::{ResourceManager, Timer},
 };
+use sharing::Rules;
 
 /// The tasks that are ready.
 pub(crate) static RUN_QUEUE: RunQueue = RunQueue::new();
@@ -92,16 +95,24 @@ pub fn make_system(guest: Guest) -> Result<Ready, StartError> {
     let board = Box::new(Machine(executor.spawner()));
     let channels = Channels::new(hypervisor, KernelTimer, board, directory);
     channels.fill(&found.platform);
+    let rules = Rules::new(&found.memory, &found.platform);
+    let rules: &'static Rules = Box::leak(Box::new(rules));
+    let own = found.platform.identity.as_ref().map(|identity| identity.vmid);
     let system = Box::leak(Box::new(System {
         tree: found.tree,
         form: found.form,
         identity,
         memory: found.memory,
         channels,
+        rings: Rings::new(own),
+        parcels: manager.map(|manager| sharing::parcels(manager, &found.platform, rules)),
         directory,
         manager,
         platform: found.platform,
     }));
+    if !system.platform.shared_buffers.is_empty() {
+        sharing::map_buffers(system, rules);
+    }
     Ok(Ready { system, manager, hypervisor, executor })
 }
 

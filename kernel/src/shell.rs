@@ -11,6 +11,7 @@ mod manager;
 mod objects;
 mod page;
 mod services;
+mod shared;
 mod show;
 
 use crate::{

@@ -6,13 +6,21 @@ use crate::{
     dt::{Form, Platform},
     interrupts::Usage,
     log::LogRing,
-    memory::{Region, heap::HeapUsage},
+    memory::{
+        Region,
+        heap::HeapUsage,
+        shared::{Parcels, SharedBuffer, Users},
+    },
+    rings::{Bells, Rings},
     services::Directory,
     task::TaskInfo,
 };
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 use core::time::Duration;
-use gunyah::{hypercalls::discovery::Identity, rm::ResourceManager};
+use gunyah::{
+    hypercalls::{Hypercalls, discovery::Identity},
+    rm::{ResourceManager, Timer},
+};
 
 /// Everything that was found at boot and runs since: over hypercalls `H`, with a clock `C`.
 pub struct System<H: 'static, C: 'static> {
@@ -28,10 +36,30 @@ pub struct System<H: 'static, C: 'static> {
     pub memory: Vec<Region>,
     /// Doorbells, message queues and shared buffers.
     pub channels: Channels<H, C>,
+    /// Channels through shared memory.
+    pub rings: Rings,
+    /// What other VMs share with this one, if there is a Resource Manager to tell of it.
+    pub parcels: Option<Parcels<H, C>>,
     /// The services for other VMs.
     pub directory: &'static Directory,
     /// The client of the Resource Manager, if the tree names one.
     pub manager: Option<&'static ResourceManager<H, C>>,
+}
+
+impl<H, C> Users for System<H, C>
+where
+    H: Hypercalls + Clone + Send + Sync + 'static,
+    C: Timer + Clone + 'static,
+{
+    fn offer(&self, buffer: &Arc<SharedBuffer>, own: u16) {
+        self.rings.set_own_vmid(own);
+        self.rings.add(buffer, Bells::default());
+        self.rings.pair(&self.channels);
+    }
+
+    fn withdraw(&self, buffer: &Arc<SharedBuffer>) {
+        self.rings.remove(buffer);
+    }
 }
 
 /// What changes while the kernel runs, read by the shell.

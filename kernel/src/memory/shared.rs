@@ -22,7 +22,7 @@ pub mod fake;
 mod tests;
 
 pub use buffer::{Lease, SharedBuffer, Source};
-pub use parcels::{Parcel, ParcelState, Parcels, Users};
+pub use parcels::{Identity, Parcel, ParcelState, Parcels, Users};
 pub use territory::{Claim, Holder, Refusal, Territory};
 
 use alloc::{boxed::Box, sync::Arc};

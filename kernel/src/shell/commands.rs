@@ -1,6 +1,6 @@
 //! The commands: their names, their words, and what they do.
 
-use super::{End, manager, objects, page::Page, services, show};
+use super::{End, manager, objects, page::Page, services, shared, show};
 use crate::{
     crash::provocation::Provocation,
     dt,
@@ -24,12 +24,13 @@ struct Command {
     what: &'static str,
 }
 
-const COMMANDS: [Command; 27] = [
+const COMMANDS: [Command; 30] = [
     Command { usage: "help", what: "this list" },
     Command { usage: "vm", what: "who this VM is and what it was given" },
     Command { usage: "hyp", what: "which hypervisor, and what it offers" },
     Command { usage: "dt [path]", what: "a node of the device tree" },
     Command { usage: "mem", what: "what is mapped how, and the heap" },
+    Command { usage: "mem parcels", what: "what other VMs share with this one" },
     Command { usage: "irq", what: "interrupts in use, with counts" },
     Command { usage: "tasks", what: "tasks, with polls and wakes" },
     Command { usage: "bell list", what: "doorbells, their flags and answers" },
@@ -41,6 +42,8 @@ const COMMANDS: [Command; 27] = [
     Command { usage: "msgq list", what: "message queues, with counts" },
     Command { usage: "msgq send <label> <text>", what: "send a message" },
     Command { usage: "msgq stats", what: "interrupts, waits and errors of each queue" },
+    Command { usage: "ring list", what: "channels through shared memory, with counts" },
+    Command { usage: "ring send <label> <text>", what: "send a message, or bytes, on a ring" },
     Command { usage: "services", what: "services for other VMs, and the channels that offer them" },
     Command {
         usage: "rm vm [vmid]",
@@ -93,7 +96,11 @@ where
                 page.line(format_args!("dt: {error}"));
             }
         }
-        "mem" => show::memory(page, system, machine),
+        "mem" => match words.next() {
+            None => show::memory(page, system, machine),
+            Some("parcels") => shared::parcels(page, system),
+            Some(_) => page.line(format_args!("mem: say 'mem' or 'mem parcels'")),
+        },
         "irq" => show::interrupts(page, machine),
         "tasks" => show::tasks(page, machine),
         "bell" => match words.next() {
@@ -101,6 +108,11 @@ where
             Some("ring") => objects::ring(page, system, words).await,
             Some("mask") => objects::mask(page, system, words),
             _ => page.line(format_args!("bell: say 'bell list', 'bell ring' or 'bell mask'")),
+        },
+        "ring" => match words.next() {
+            Some("list") => shared::rings(page, system),
+            Some("send") => shared::send(page, system, line),
+            _ => page.line(format_args!("ring: say 'ring list' or 'ring send'")),
         },
         "msgq" => match words.next() {
             Some("list") => objects::list_queues(page, system),

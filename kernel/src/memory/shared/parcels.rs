@@ -37,8 +37,8 @@ use gunyah_abi::rm::RmError;
 
 /// Whoever makes use of shared memory.
 pub trait Users {
-    /// Memory to be used.
-    fn offer(&self, buffer: &Arc<SharedBuffer>);
+    /// Memory to be used by this VM, whose VMID is `own`.
+    fn offer(&self, buffer: &Arc<SharedBuffer>, own: u16);
     /// Memory that is wanted back; who leased it is told by the lease as well.
     fn withdraw(&self, buffer: &Arc<SharedBuffer>);
 }
@@ -93,7 +93,6 @@ pub struct Parcel {
 pub struct Parcels<H: 'static, C: 'static> {
     manager: &'static ResourceManager<H, C>,
     maps: &'static dyn Fn() -> &'static SharedMaps,
-    users: &'static dyn Users,
     identity: Mutex<Cell<Identity>>,
     list: Mutex<RefCell<Vec<Parcel>>>,
 }
@@ -113,11 +112,10 @@ impl<H: Hypercalls, C: Timer> Parcels<H, C> {
     pub fn new(
         manager: &'static ResourceManager<H, C>,
         maps: &'static dyn Fn() -> &'static SharedMaps,
-        users: &'static dyn Users,
         identity: Identity,
     ) -> Self {
         let identity = Mutex::new(Cell::new(identity));
-        Self { manager, maps, users, identity, list: Mutex::new(RefCell::new(Vec::new())) }
+        Self { manager, maps, identity, list: Mutex::new(RefCell::new(Vec::new())) }
     }
 
     /// The parcels there are.
@@ -142,10 +140,10 @@ impl<H: Hypercalls, C: Timer> Parcels<H, C> {
     }
 
     /// A parcel was announced (`MEM_SHARED`): it is checked, accepted, mapped and put on offer.
-    pub async fn shared(&self, memory: &SharedMemory) {
+    pub async fn shared(&self, memory: &SharedMemory, users: &dyn Users) {
         let (handle, owner) = (memory.handle, memory.owner);
         match self.accept(memory).await {
-            Ok(buffer) => {
+            Ok((buffer, own)) => {
                 let (label, size) = (memory.label, buffer.size());
                 log::info!(target: "mem", "{handle} of VM {owner}, label {label}: {size} bytes at {:#x}", start_of(&buffer));
                 self.update(handle, |parcel| {
@@ -153,7 +151,7 @@ impl<H: Hypercalls, C: Timer> Parcels<H, C> {
                     parcel.buffer = Some(buffer.clone());
                 });
                 self.notify(handle, NotifyFlag::Accepted, memory.tag).await;
-                self.users.offer(&buffer);
+                users.offer(&buffer, own);
             }
             Err(error) => {
                 log::warn!(target: "mem", "{handle} of VM {owner} is not accepted: {error}")
@@ -161,7 +159,7 @@ impl<H: Hypercalls, C: Timer> Parcels<H, C> {
         }
     }
 
-    async fn accept(&self, memory: &SharedMemory) -> Result<Arc<SharedBuffer>, ParcelError> {
+    async fn accept(&self, memory: &SharedMemory) -> Result<(Arc<SharedBuffer>, u16), ParcelError> {
         let handle = memory.handle;
         let own = self.own_vmid().await?;
         if !self.is_peer(memory.owner).await? {
@@ -198,12 +196,10 @@ impl<H: Hypercalls, C: Timer> Parcels<H, C> {
             }
         };
         match mapped {
-            Ok(regions) => Ok(SharedBuffer::new(
-                Source::Parcel(handle),
-                Some(memory.label),
-                Some(memory.owner),
-                regions,
-            )),
+            Ok(regions) => {
+                let (label, owner) = (Some(memory.label), Some(memory.owner));
+                Ok((SharedBuffer::new(Source::Parcel(handle), label, owner, regions), own))
+            }
             Err(error) => {
                 self.release(handle).await;
                 Err(error)
@@ -243,30 +239,30 @@ impl<H: Hypercalls, C: Timer> Parcels<H, C> {
     }
 
     /// The owner wants a parcel back (`MEM_RECALL`): its users stop, it is unmapped and released.
-    pub async fn recalled(&self, handle: MemHandle) {
+    pub async fn recalled(&self, handle: MemHandle, users: &dyn Users) {
         let parcel = self.with(|list| list.iter().find(|p| p.handle == handle).cloned());
         match parcel {
-            Some(parcel) => self.end(parcel, "recalled").await,
+            Some(parcel) => self.end(parcel, "recalled", users).await,
             None => log::info!(target: "mem", "{handle} is recalled, and is none of ours"),
         }
     }
 
     /// A VM ended: what it shared goes the same way.
-    pub async fn peer_gone(&self, vmid: u16) {
+    pub async fn peer_gone(&self, vmid: u16, users: &dyn Users) {
         loop {
             let of_peer = |p: &&Parcel| p.owner == Some(vmid) && p.state == ParcelState::Mapped;
             let parcel = self.with(|list| list.iter().find(of_peer).cloned());
             let Some(parcel) = parcel else { return };
-            self.end(parcel, "its owner ended").await;
+            self.end(parcel, "its owner ended", users).await;
         }
     }
 
-    async fn end(&self, parcel: Parcel, why: &str) {
+    async fn end(&self, parcel: Parcel, why: &str, users: &dyn Users) {
         let handle = parcel.handle;
         log::info!(target: "mem", "{handle}: {why}");
         if let Some(buffer) = &parcel.buffer {
             self.update(handle, |parcel| parcel.state = ParcelState::Recalled);
-            self.users.withdraw(buffer);
+            users.withdraw(buffer);
             buffer.recall().await;
             if let Source::Tree(_) = buffer.source {
                 buffer.ranges.iter().for_each(|range| (self.maps)().forget_buffer(range));

@@ -7,6 +7,7 @@ use crate::{
     interrupts::Usage,
     log::LogRing,
     memory::{Kind, Region, heap::HeapUsage},
+    rings::Rings,
     services::Directory,
     shell::{
         commands::{self, Next},
@@ -176,6 +177,8 @@ impl Rig {
             },
             memory: vec![Region { range: 0x8000_0000..0x8001_0000, kind: Kind::Code }],
             channels,
+            rings: Rings::new(Some(0x80)),
+            parcels: None,
             directory,
             manager: Some(client),
         };

@@ -25,7 +25,8 @@ struct FakeUsers {
 }
 
 impl Users for FakeUsers {
-    fn offer(&self, buffer: &Arc<SharedBuffer>) {
+    fn offer(&self, buffer: &Arc<SharedBuffer>, own: u16) {
+        assert_eq!(own, OWN);
         self.offered.borrow_mut().push(buffer.clone());
     }
     fn withdraw(&self, buffer: &Arc<SharedBuffer>) {
@@ -95,20 +96,20 @@ impl Rig {
         ));
         let users = leak(FakeUsers::default());
         let identity = Identity { own: Some(OWN), owner: Some(3) };
-        let parcels = Parcels::new(client, leak(move || maps), users, identity);
+        let parcels = Parcels::new(client, leak(move || maps), identity);
         Self { setup, client, tables, maps, users, parcels, seen: 0 }
     }
 
     /// Runs `action` to its end, beside `others`.
     fn run_beside(
         &mut self,
-        action: impl AsyncFnOnce(&Parcels<FakeVm, FakeTimer>),
+        action: impl AsyncFnOnce(&Parcels<FakeVm, FakeTimer>, &FakeUsers),
         other: impl Future<Output = ()>,
     ) {
         let mut tasks = Tasks::new();
         let client = self.client;
         tasks.spawn(async move { panic!("{}", client.run().await) });
-        let task = tasks.spawn(action(&self.parcels));
+        let task = tasks.spawn(action(&self.parcels, self.users));
         tasks.spawn(other);
         self.setup.settle(client, &mut tasks);
         while !tasks.is_done(task) {
@@ -117,7 +118,7 @@ impl Rig {
         }
     }
 
-    fn run(&mut self, action: impl AsyncFnOnce(&Parcels<FakeVm, FakeTimer>)) {
+    fn run(&mut self, action: impl AsyncFnOnce(&Parcels<FakeVm, FakeTimer>, &FakeUsers)) {
         self.run_beside(action, async {});
     }
 
@@ -136,7 +137,7 @@ impl Rig {
     fn announce(&mut self, memory: &SharedMemory) {
         let peers = Reaction::Reply(vec![1, 0, 0, 0, PEER as u8, 0, 0, 0]);
         self.setup.rm.react(MessageId::VM_GET_PEERS, peers);
-        self.run(async |parcels| parcels.shared(memory).await);
+        self.run(async |parcels, users| parcels.shared(memory, users).await);
     }
 
     /// The ids of what the Resource Manager was asked about memory since the last look.
@@ -155,7 +156,7 @@ impl Rig {
     fn recall(&mut self, handle: u32) {
         self.ok(MessageId::MEM_RELEASE);
         self.ok(MessageId::MEM_NOTIFY);
-        self.run(async |parcels| parcels.recalled(MemHandle(handle)).await);
+        self.run(async |parcels, users| parcels.recalled(MemHandle(handle), users).await);
     }
 
     fn lease(&self) -> Lease {
@@ -196,11 +197,14 @@ fn a_parcel_in_use_is_unmapped_after_its_user_stopped_and_before_it_is_released(
     let stopped = leak(Cell::new(false));
     rig.ok(MessageId::MEM_RELEASE);
     rig.ok(MessageId::MEM_NOTIFY);
-    rig.run_beside(async |parcels| parcels.recalled(MemHandle(3)).await, async move {
-        lease.recalled().await;
-        assert_eq!(tables.mapped().len(), 1, "mapped for as long as it is in use");
-        stopped.set(true);
-    });
+    rig.run_beside(
+        async |parcels, users| parcels.recalled(MemHandle(3), users).await,
+        async move {
+            lease.recalled().await;
+            assert_eq!(tables.mapped().len(), 1, "mapped for as long as it is in use");
+            stopped.set(true);
+        },
+    );
     assert!(stopped.get());
     assert_eq!((rig.tables.mapped(), rig.states()), (vec![], vec![]));
     assert_eq!(rig.asked(), [MessageId::MEM_RELEASE, MessageId::MEM_NOTIFY]);
@@ -254,7 +258,7 @@ fn who_this_vm_and_its_owner_are_is_asked_when_the_tree_does_not_tell() {
     let mut rig = Rig::new();
     let maps = rig.maps;
     let identity = Identity::default();
-    rig.parcels = Parcels::new(rig.client, leak(move || maps), rig.users, identity);
+    rig.parcels = Parcels::new(rig.client, leak(move || maps), identity);
     let vmid = |vmid: u16| Reaction::Reply(vec![vmid as u8, 0, 0, 0]);
     rig.setup.rm.react(MessageId::VM_GET_VMID, vmid(OWN));
     rig.setup.rm.react(MessageId::VM_GET_OWNER, vmid(3));
@@ -264,7 +268,7 @@ fn who_this_vm_and_its_owner_are_is_asked_when_the_tree_does_not_tell() {
     assert_eq!(rig.states(), [(1, ParcelState::Mapped)]);
 
     rig.setup.rm.react(MessageId::VM_GET_PEERS, Reaction::Refuse(RmError::Busy));
-    rig.run(async |parcels| parcels.shared(&announcement(2)).await);
+    rig.run(async |parcels, users| parcels.shared(&announcement(2), users).await);
     assert_eq!(rig.states().len(), 1, "whether it is a peer is not known");
 }
 
@@ -332,7 +336,7 @@ fn what_cannot_be_released_stays_known_and_unmapped_until_it_can() {
     rig.share(&announcement(1), &[(PLACE, 0x3000)]);
     rig.asked();
     rig.setup.rm.react(MessageId::MEM_RELEASE, Reaction::Refuse(RmError::Busy));
-    rig.run(async |parcels| parcels.recalled(MemHandle(1)).await);
+    rig.run(async |parcels, users| parcels.recalled(MemHandle(1), users).await);
     assert_eq!(rig.asked(), [MessageId::MEM_RELEASE]);
     assert_eq!((rig.states(), rig.tables.mapped()), (vec![(1, ParcelState::Stuck)], vec![]));
     rig.recall(1);
@@ -359,8 +363,8 @@ fn one_handle_or_one_label_of_an_owner_is_accepted_once() {
 #[test]
 fn unknown_handles_are_left_alone() {
     let mut rig = Rig::new();
-    rig.run(async |parcels| parcels.recalled(MemHandle(0)).await);
-    rig.run(async |parcels| parcels.peer_gone(PEER).await);
+    rig.run(async |parcels, users| parcels.recalled(MemHandle(0), users).await);
+    rig.run(async |parcels, users| parcels.peer_gone(PEER, users).await);
     assert_eq!(rig.asked(), []);
 }
 
@@ -399,7 +403,7 @@ fn a_vm_that_ends_takes_what_it_shared_along() {
     rig.asked();
     rig.setup.rm.react(MessageId::MEM_RELEASE, Reaction::Refuse(RmError::HandleInvalid));
     rig.ok(MessageId::MEM_RELEASE);
-    rig.run(async |parcels| parcels.peer_gone(PEER).await);
+    rig.run(async |parcels, users| parcels.peer_gone(PEER, users).await);
     assert_eq!(rig.states(), [(2, ParcelState::Mapped)]);
     assert_eq!(rig.tables.mapped(), [(PLACE + 0x3000..PLACE + 0x6000, Access::ReadWrite)]);
     let released = rig.asked().into_iter().filter(|id| *id == MessageId::MEM_RELEASE).count();
