@@ -9,6 +9,7 @@
 //! | [`log`] | the log ring, which outlives a crash |
 //! | [`names`] | names that outlive what bore them |
 //! | [`rings`] | channels to other VMs through shared memory |
+//! | [`sharing`] | follows what the Resource Manager tells of shared memory |
 //! | [`channels`] | every doorbell, message queue and shared buffer there is right now |
 //! | [`services`] | what answers other VMs |
 //! | [`watch`] | a rare look whether an interrupt was lost |
@@ -33,6 +34,7 @@ pub mod memory;
 pub mod names;
 pub mod rings;
 pub mod services;
+pub mod sharing;
 pub mod shell;
 pub mod system;
 pub mod task;

@@ -158,6 +158,9 @@ pub fn for_ever(ready: Ready) -> ! {
     let ready: &'static Ready = Box::leak(Box::new(ready));
     let Ready { system, manager, hypervisor, ref executor } = *ready;
     debugger::tell(ready, &executor.spawner());
+    if system.parcels.is_some() {
+        executor.spawn("memory", sharing::follow(system));
+    }
     executor.spawn("watch", async move {
         watch::watch(system, &KernelTimer).await;
     });

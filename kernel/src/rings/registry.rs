@@ -64,6 +64,12 @@ impl Rings {
         self.list.borrow().iter().map(|entry| entry.buffer.clone()).collect()
     }
 
+    /// Whether a VM shares memory for which there are no doorbells yet.
+    pub fn wants_bells(&self, peer: u16) -> bool {
+        let without = |entry: &Entry| entry.buffer.peer == Some(peer) && entry.ring.is_none();
+        self.list.borrow().iter().any(without)
+    }
+
     /// Adds a buffer; [`pair`](Self::pair) then makes a ring of it if it can.
     pub fn add(&self, buffer: &Arc<SharedBuffer>, bells: Bells) {
         self.list.borrow_mut().push(Entry { buffer: buffer.clone(), bells, ring: None });

@@ -1,5 +1,6 @@
 //! Shared memory at boot: what the device tree names is mapped, and the rules for what comes later.
 
+pub use crate::sharing::follow;
 use crate::{
     dt::{AddressRange, Platform},
     memory::{
