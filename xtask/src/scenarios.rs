@@ -27,6 +27,7 @@ mod faults;
 mod requests;
 mod rm;
 mod services;
+mod sharing;
 mod shell;
 mod trees;
 mod uart;
@@ -110,6 +111,7 @@ fn all() -> impl Iterator<Item = &'static Scenario> {
         console::SCENARIOS,
         services::SCENARIOS,
         requests::SCENARIOS,
+        sharing::SCENARIOS,
         crash::SCENARIOS,
         debugger::SCENARIOS,
         bare::SCENARIOS,

@@ -1,0 +1,132 @@
+//! Memory that other VMs share: parcels come and go, rings over them carry bytes and messages, and lies are found out.
+//!
+//! The peer's script writes a ring's control lines word by word, as ARCHITECTURE.md has them. Its VM, the owner, has the lower
+//! VMID, so lines 0 and 3 are its own. The guest's session on memory full of zeros is 1.
+
+use anyhow::{Result, ensure};
+
+use super::{Lab, PROMPT, Scenario};
+use crate::machine::Machine;
+use crate::qemu::{MachineOptions, Outcome, Script};
+
+/// The scenarios of this theme.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario::new("sharing::a_parcel_comes_and_goes", parcel),
+    Scenario::new("sharing::parcels_that_are_not_what_they_must_be", lies),
+    Scenario::new("sharing::a_ring_of_bytes_until_it_is_recalled", ring),
+    Scenario::new("sharing::a_ring_whose_indices_go_wild", wild),
+];
+
+/// Announces the peer on a ring of 16 KiB in byte mode, session 5, and has the guest find it.
+const ATTACH: &str = "poke 7 0x00 0x474e5242\npoke 7 0x04 0x10001\npoke 7 0x08 4096\npoke 7 0x14 5\n\
+     poke 7 0xc0 0x474e5242\npoke 7 0xc4 0x10001\npoke 7 0xc8 4096\npoke 7 0xd4 5\nring 7 1\n\
+     expect word 7 0x54 0x50001\nexpect word 7 0x80 0x474e5242\n";
+
+/// Boots Billy and plays `script` beside its prompt, up to its end.
+fn play(lab: &Lab, script: &str) -> Result<Machine> {
+    let script = format!("expect console \"billy> \" within 60000\n{script}\nlog played\n");
+    let script = Some(Script::Text(script.leak()));
+    let mut billy = lab.start(MachineOptions { script, ..MachineOptions::default() })?;
+    billy.expect(PROMPT)?;
+    billy.wait_for_log("played")?;
+    Ok(billy)
+}
+
+/// That a command's answer has all of these in it.
+fn shows(billy: &mut Machine, line: &str, wanted: &[&str]) -> Result<()> {
+    let answer = billy.ask(line, PROMPT)?;
+    for words in wanted {
+        ensure!(
+            answer.contains(words),
+            billy.failure(&format!("`{line}` does not show `{words}`"))
+        );
+    }
+    Ok(())
+}
+
+fn ends_well(mut billy: Machine) -> Result<()> {
+    billy.send("poweroff\r");
+    billy.expect_exit(Outcome::End)?;
+    Ok(())
+}
+
+fn parcel(lab: &Lab) -> Result<()> {
+    let mut billy = play(lab, "share 7 0x3000 tag=4\nexpect accepted 7\nexpect told 7 accepted 4")?;
+    shows(&mut billy, "mem parcels", &["of VM 3: label 7, 12288 bytes, mapped", "not in use"])?;
+    shows(&mut billy, "ring list", &["no rings"])?;
+    ends_well(billy)?;
+
+    let script = "share 7 0x3000 tag=4\nexpect accepted 7\nexpect told 7 accepted 4\nrecall 7\n\
+         expect released 7\nexpect told 7 released 4\nreclaim 7\nshare 8 0x1000\nexpect accepted 8";
+    let mut billy = play(lab, script)?;
+    shows(&mut billy, "mem parcels", &["label 8, 4096 bytes, mapped"])?;
+    shows(&mut billy, "log", &["recalled", "unmapped and released"])?;
+    ends_well(billy)
+}
+
+fn lies(lab: &Lab) -> Result<()> {
+    let script = "share 7 0x2000 quiet\nannounce 7 label=9\nwait ms 20\nshare 8 0x2000 at=0x80000000\n\
+         share 9 0x2000 type=io\nlend 10 0x2000\nshare 11 0x2000 attribute=uncached\n\
+         share 12 0x2000 rights=w quiet\nannounce 12\nshare 13 0x1000 quiet\nannounce 13 size=0x2000000\nshare 14 0x2000\nexpect accepted 14";
+    let mut billy = play(lab, script)?;
+    shows(
+        &mut billy,
+        "log",
+        &[
+            "VALIDATE_FAILED",
+            "ranges: 0x80000000..0x80002000 overlaps the image",
+            "type: IO (1), not NORMAL",
+            "transaction: LEND (1), not SHARE",
+            "attributes: UNCACHED (2), not NORMAL or CACHED",
+            "sizes: 0x2000000 bytes in all",
+        ],
+    )?;
+    shows(&mut billy, "mem parcels", &["label 14, 8192 bytes, mapped"])?;
+    ends_well(billy)
+}
+
+fn ring(lab: &Lab) -> Result<()> {
+    let script = format!(
+        "add ring 7 16384\nexpect accepted 7\nwait ms 20\n{ATTACH}\
+         poke 7 0x14 0x10005\npoke 7 0xd4 0x10005\nwrite 7 0x100 68656c6c6f\npoke 7 0x10 5\nring 7 1\n\
+         expect bytes 7 0x1100 68656c6c6f\nexpect word 7 0x90 5\nexpect word 7 0x50 5"
+    );
+    let mut billy = play(lab, &script)?;
+    shows(
+        &mut billy,
+        "ring list",
+        &["ring 7 with VM 3: open, bytes", "in 1 (5 bytes), out 1 (5 bytes)"],
+    )?;
+    shows(&mut billy, "mem parcels", &["label 7, 16384 bytes, mapped", "in use"])?;
+    ends_well(billy)?;
+
+    let script = format!(
+        "add ring 7 16384\nexpect accepted 7\nwait ms 20\n{ATTACH}recall 7\nexpect released 7\nreclaim 7"
+    );
+    let mut billy = play(lab, &script)?;
+    shows(
+        &mut billy,
+        "log",
+        &["ring 7 of VM 3: its memory is recalled: closed", "unmapped and released"],
+    )?;
+    shows(&mut billy, "mem parcels", &["nobody shares memory with this VM"])?;
+    ends_well(billy)
+}
+
+fn wild(lab: &Lab) -> Result<()> {
+    let script = format!(
+        "add ring 7 16384\nexpect accepted 7\nwait ms 20\n{ATTACH}\
+         poke 7 0x14 0x10005\npoke 7 0x10 0xdeadbeef\nring 7 1\n\
+         add ring 8 16384\nexpect accepted 8"
+    );
+    let mut billy = play(lab, &script)?;
+    shows(
+        &mut billy,
+        "ring list",
+        &[
+            "ring 7 with VM 3: closed: the peer's head is invalid: 0xdeadbeef",
+            "ring 8 with VM 3: waits",
+        ],
+    )?;
+    ends_well(billy)
+}
