@@ -323,6 +323,9 @@ impl Machine {
 
     /// Makes everything of a VM as at its start, except its peer's script.
     pub fn restart(&mut self, vm: VmIndex, world: &mut World<'_>) {
+        if let Some(peer) = self.peers.get_mut(vm.0) {
+            peer.guest_is_reset();
+        }
         self.rm.restart(vm, world.stage2);
         if let Some(vm) = self.vms.get_mut(vm.0) {
             self.objects.restart(&vm.capabilities);

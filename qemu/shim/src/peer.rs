@@ -84,6 +84,8 @@ pub struct Peer {
     pub(crate) memory_events: VecDeque<(u32, MemoryAction)>,
     end: Option<VmEnd>,
     player: Player,
+    /// What the script has begun beside.
+    beside: Vec<Player>,
 }
 
 /// What the peer works with while it runs.
@@ -147,6 +149,7 @@ impl Peer {
             memory_events: VecDeque::new(),
             end: None,
             player: Player::new(script),
+            beside: Vec::new(),
         }
     }
 
@@ -178,13 +181,16 @@ impl Peer {
         self.queues.push(Queues { label, from_guest, to_guest, unsent_answer: None });
     }
 
+    /// The guest is about to be reset, and with it what is shared: goes from all rings.
+    pub fn guest_is_reset(&mut self) {
+        self.rings.clear();
+    }
+
     /// The guest is about to start, or to start again: opens its console unless the script does that.
     pub fn guest_starts(&mut self, rm: &mut ResourceManager) {
         for queues in &mut self.queues {
             queues.unsent_answer = None;
         }
-        // The memory is anew as well.
-        self.rings.clear();
         self.end = None;
         if self.opens_console
             && let Err(error) = rm.owner_open(self.vm, true)
@@ -224,7 +230,7 @@ impl Peer {
     /// The step that the script has not finished, displayed, if any.
     #[must_use]
     pub fn unfinished(&self) -> Option<String> {
-        self.player.unfinished()
+        self.player.unfinished().or_else(|| self.beside.iter().find_map(Player::unfinished))
     }
 
     /// Nanoseconds since the start of the machine at which there is something to do even if nothing happens.
@@ -233,7 +239,8 @@ impl Peer {
         if self.rings.iter().any(RingEnd::is_due) {
             return Some(0);
         }
-        self.player.deadline()
+        let players = self.beside.iter().chain([&self.player]);
+        players.filter_map(Player::deadline).min()
     }
 
     /// Types what the script or the serial line has, as long as the guest keeps up.

@@ -2,6 +2,8 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use gunyah_abi::rm::RmError;
 
@@ -25,15 +27,28 @@ pub struct ScriptFailure {
     pub reason: String,
 }
 
-/// Where the script is.
+/// Steps that are done in one turn; what follows is for the next.
+const STEPS_A_TURN: u32 = 4096;
+
+/// Where the script is, or a part of it that is done beside.
 #[derive(Debug)]
 pub(super) struct Player {
-    script: Script,
-    next: usize,
+    /// The blocks that it is in, the innermost last.
+    blocks: Vec<Block>,
     /// How much of the step is done: rings, messages, bytes.
     pub(super) done: u64,
     /// When the step began, in nanoseconds.
     began: Option<u64>,
+    /// Whether it goes on at the next turn whatever happens.
+    tired: bool,
+}
+
+/// Steps that are done a number of times.
+#[derive(Debug)]
+struct Block {
+    steps: Arc<[Step]>,
+    next: usize,
+    times_left: u64,
 }
 
 /// How far a step came.
@@ -44,18 +59,56 @@ pub(super) enum Progress {
     Stop,
 }
 
+impl Block {
+    /// The step that is next, in the next repetition if it must be.
+    fn step(&self) -> Option<&Step> {
+        let again = || self.steps.first().filter(|_| self.times_left > 1);
+        self.steps.get(self.next).or_else(again)
+    }
+}
+
 impl Player {
     pub(super) fn new(script: Script) -> Self {
-        Self { script, next: 0, done: 0, began: None }
+        let mut player = Self { blocks: Vec::new(), done: 0, began: None, tired: false };
+        player.enter(&script, 1);
+        player
+    }
+
+    fn enter(&mut self, script: &Script, times_left: u64) {
+        if times_left > 0 {
+            self.blocks.push(Block { steps: script.steps.clone(), next: 0, times_left });
+        }
+    }
+
+    /// The step that is next: its block and its place there.
+    fn current(&mut self) -> Option<(Arc<[Step]>, usize)> {
+        loop {
+            let block = self.blocks.last_mut()?;
+            if block.next < block.steps.len() {
+                return Some((block.steps.clone(), block.next));
+            }
+            if block.times_left > 1 && !block.steps.is_empty() {
+                (block.times_left, block.next) = (block.times_left - 1, 0);
+            } else {
+                self.blocks.pop();
+            }
+        }
+    }
+
+    fn next_step(&self) -> Option<&Step> {
+        self.blocks.iter().rev().find_map(Block::step)
     }
 
     pub(super) fn unfinished(&self) -> Option<String> {
-        let step = self.script.steps.get(self.next)?;
+        let step = self.next_step()?;
         Some(format!("script line {} `{}`", step.line, step.text))
     }
 
     pub(super) fn deadline(&self) -> Option<u64> {
-        let step = self.script.steps.get(self.next)?;
+        let step = self.next_step()?;
+        if self.tired {
+            return Some(0);
+        }
         let Verb::Await { condition, within_ms } = &step.verb else {
             // Mischief goes on at the next turn, which the guest may give no cause for.
             return matches!(step.verb, Verb::Misbehave(_)).then_some(0);
@@ -73,20 +126,39 @@ fn nanoseconds(began: u64, ms: u64) -> u64 {
     began.saturating_add(ms.saturating_mul(1_000_000))
 }
 
-/// Plays until a step cannot be finished now.
+/// Plays the script and what it has begun beside, until no step can be finished now.
 pub(super) fn play(peer: &mut Peer, surroundings: &mut Surroundings<'_>) -> Option<Verdict> {
-    let script = core::mem::take(&mut peer.player.script);
-    let verdict = play_steps(peer, &script, surroundings);
-    peer.player.script = script;
-    verdict
+    loop {
+        if let Some(verdict) = play_steps(peer, surroundings) {
+            return Some(verdict);
+        }
+        let (mut index, mut ended) = (0, false);
+        while index < peer.beside.len() {
+            core::mem::swap(&mut peer.player, &mut peer.beside[index]);
+            let verdict = play_steps(peer, surroundings);
+            core::mem::swap(&mut peer.player, &mut peer.beside[index]);
+            if verdict.is_some() {
+                return verdict;
+            }
+            if peer.beside[index].next_step().is_none() {
+                peer.beside.remove(index);
+                ended = true;
+            } else {
+                index += 1;
+            }
+        }
+        // The script may wait for that.
+        if !ended {
+            return None;
+        }
+    }
 }
 
-fn play_steps(
-    peer: &mut Peer,
-    script: &Script,
-    surroundings: &mut Surroundings<'_>,
-) -> Option<Verdict> {
-    while let Some(step) = script.steps.get(peer.player.next) {
+fn play_steps(peer: &mut Peer, surroundings: &mut Surroundings<'_>) -> Option<Verdict> {
+    peer.player.tired = false;
+    for _ in 0..STEPS_A_TURN {
+        let (steps, place) = peer.player.current()?;
+        let step = &steps[place];
         let began = *peer.player.began.get_or_insert(surroundings.now);
         let progress = match attempt(peer, &step.verb, began, surroundings) {
             Progress::Blocked => overdue(peer, &step.verb, began, surroundings),
@@ -99,11 +171,19 @@ fn play_steps(
             Progress::Done => {}
         }
         log::debug!("peer: done: {}", step.text);
-        peer.player.next += 1;
+        if let Some(block) = peer.player.blocks.last_mut() {
+            block.next += 1;
+        }
         peer.player.done = 0;
         peer.player.began = None;
         peer.transcript.rewind();
+        match &step.verb {
+            Verb::Repeat { count, block } => peer.player.enter(block, *count),
+            Verb::Begin(block) => peer.beside.push(Player::new(block.clone())),
+            _ => {}
+        }
     }
+    peer.player.tired = true;
     None
 }
 
@@ -134,6 +214,7 @@ fn overdue(peer: &Peer, verb: &Verb, began: u64, surroundings: &Surroundings<'_>
         Condition::Memory(condition) => memory::seen(peer, condition, surroundings),
         Condition::Ring(condition) => ring::seen(peer, condition),
         Condition::Frame(condition) => frame::seen(peer, condition),
+        Condition::Idle => format!("{} blocks go on", peer.beside.len()),
         Condition::Milliseconds(_) => "time stood still".to_string(),
     };
     Progress::Failed(format!("not within {ms} ms: {seen}"))
@@ -161,7 +242,7 @@ fn attempt(
             Progress::Done
         }
         Verb::Open(open) => refused(surroundings.rm.owner_open(peer.vm, *open)),
-        Verb::NeverOpen => Progress::Done,
+        Verb::NeverOpen | Verb::Repeat { .. } | Verb::Begin(_) => Progress::Done,
         Verb::SharedRing(step) => ring::play(peer, step, surroundings),
         Verb::Frame(step) => frame::play(peer, step, surroundings),
         Verb::Channel(step) => channel::play(peer, step, surroundings),
@@ -221,6 +302,7 @@ fn holds(
             Ok(holds) => holds,
             Err(reason) => return Progress::Failed(reason),
         },
+        Condition::Idle => peer.beside.is_empty(),
         Condition::Milliseconds(ms) => surroundings.now >= nanoseconds(began, *ms),
     })
 }

@@ -42,6 +42,8 @@
 //! | `irq INTID lose [COUNT]` | has the interrupt not come; or `double`: come twice; or `raise`: come without a cause |
 //! | `hypercall NAME CODE [COUNT]` | has the next calls answer an error; `every` is a count too |
 //! | `hypercall NAME off` | has the call work again |
+//! | `repeat N` … `end` | does the steps between N times |
+//! | `begin` … `end` | does the steps between beside those that follow |
 //! | `log TEXT` | writes to the shim's log |
 //! | `fail TEXT` | fails the run |
 //! | `stop` | ends the run well, whatever the guest does |
@@ -62,6 +64,7 @@
 //! | `reply LABEL SERVICE ID [PAYLOAD]`, `part …` | that reply came, or such a part of one; others may be before it |
 //! | `refusal LABEL SERVICE ID [CODE [FIELD]]` | that error reply came |
 //! | `answers LABEL N` | N replies or refusals came that no other step has taken |
+//! | `idle` | all that was begun beside has come to its end |
 //! | `ms N` | N milliseconds passed |
 //!
 //! A ring's messages come to `message` and the frames' conditions like a queue's; the peer looks when the guest rings. Byte
@@ -95,6 +98,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::machine_file::words::{self, WordError};
@@ -120,7 +124,7 @@ const LARGEST_COUNT: u64 = 16 << 20;
 /// A script.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Script {
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Arc<[Step]>,
 }
 
 /// One line of a script.
@@ -142,6 +146,8 @@ pub(super) enum Verb {
     Silent(bool),
     Open(bool),
     NeverOpen,
+    Repeat { count: u64, block: Script },
+    Begin(Script),
     Channel(ChannelStep),
     Frame(FrameStep),
     SharedRing(RingStep),
@@ -163,6 +169,7 @@ pub(super) enum Condition {
     Frame(FrameCondition),
     Memory(MemoryCondition),
     Ring(RingCondition),
+    Idle,
     Milliseconds(u64),
 }
 
@@ -206,6 +213,9 @@ pub enum Problem {
         /// What the step takes.
         wanted: &'static str,
     },
+    /// `end` without a beginning, or the other way round.
+    #[error("a block has no beginning or no end")]
+    Block,
     /// There are words after the step's last.
     #[error("`{0}` is too much")]
     TooMuch(String),
@@ -218,15 +228,43 @@ impl Script {
     ///
     /// Names the line.
     pub fn parse<'a>(lines: impl IntoIterator<Item = &'a str>) -> Result<Self, ScriptError> {
-        let steps = lines.into_iter().enumerate().map(|(index, text)| {
-            let line = index + 1;
-            let text = text.to_owned();
-            match verb(&text) {
-                Ok(verb) => Ok(Step { line, text, verb }),
-                Err(problem) => Err(ScriptError { line, text, problem }),
+        // The blocks that are open: how each began, and the steps before it.
+        let mut open: Vec<(Step, Vec<Step>)> = Vec::new();
+        let mut steps = Vec::new();
+        for (index, text) in lines.into_iter().enumerate() {
+            let (line, text) = (index + 1, text.to_owned());
+            let fail = |problem| ScriptError { line, text: text.clone(), problem };
+            if text.trim() == "end" {
+                let (mut step, before) = open.pop().ok_or_else(|| fail(Problem::Block))?;
+                let inside = Self { steps: core::mem::replace(&mut steps, before).into() };
+                if let Verb::Repeat { block, .. } | Verb::Begin(block) = &mut step.verb {
+                    *block = inside;
+                }
+                steps.push(step);
+                continue;
             }
-        });
-        Ok(Self { steps: steps.collect::<Result<_, _>>()? })
+            let verb = verb(&text).map_err(fail)?;
+            let begins = matches!(verb, Verb::Repeat { .. } | Verb::Begin(_));
+            let step = Step { line, text, verb };
+            match begins {
+                true => open.push((step, core::mem::take(&mut steps))),
+                false => steps.push(step),
+            }
+        }
+        match open.pop() {
+            None => Ok(Self { steps: steps.into() }),
+            Some((Step { line, text, .. }, _)) => {
+                Err(ScriptError { line, text, problem: Problem::Block })
+            }
+        }
+    }
+
+    /// Whether there is such a step, in blocks as well.
+    fn has(&self, is_meant: &dyn Fn(&Step) -> bool) -> bool {
+        self.steps.iter().any(|step| match &step.verb {
+            Verb::Repeat { block, .. } | Verb::Begin(block) => block.has(is_meant),
+            _ => is_meant(step),
+        })
     }
 
     /// Whether the peer opens the guest's console at once.
@@ -234,7 +272,7 @@ impl Script {
         let closed = |step: &Step| {
             step.verb == Verb::NeverOpen || step.text.trim_start().starts_with("late-open")
         };
-        !self.steps.iter().any(closed)
+        !self.has(&closed)
     }
 
     /// Whether a step compares what the guest sent.
@@ -246,7 +284,7 @@ impl Script {
             };
             matches!(condition, Condition::Message { .. } | Condition::Frame(_))
         };
-        self.steps.iter().any(compares)
+        self.has(&compares)
     }
 }
 
@@ -335,6 +373,10 @@ fn verb(line: &str) -> Result<Verb, Problem> {
         "open" | "late-open" => Verb::Open(true),
         "close" => Verb::Open(false),
         "never-open" => Verb::NeverOpen,
+        "repeat" => {
+            Verb::Repeat { count: bounded(words.text("count")?)?, block: Script::default() }
+        }
+        "begin" => Verb::Begin(Script::default()),
         "log" => Verb::Log(words.text("text")?),
         "fail" => Verb::Fail(words.text("text")?),
         "stop" => Verb::Stop,
@@ -391,6 +433,7 @@ fn condition(words: &mut Words) -> Result<Condition, Problem> {
             kind: exit_kind(words.text("kind of exit")?)?,
             code: optional(words)?,
         },
+        "idle" => Condition::Idle,
         "ms" => Condition::Milliseconds(words.number("milliseconds")?),
         _ => match further_condition(&word, words)? {
             Some(condition) => condition,

@@ -175,6 +175,55 @@ fn sent_messages_are_numbered_and_paced() {
 }
 
 #[test]
+fn steps_are_repeated_and_done_beside_each_other() {
+    let script = "begin\nrepeat 2\nwait bells 1\nring 7 2\nend\nend\nrepeat 2\nrepeat 3\n\
+        send 9 x\nend\nsend 9 \"y{n}\" 2\nend\nrepeat 0\nfail never\nend\nwait idle\nstop";
+    let mut rig = Rig::scripted(script);
+    rig.run();
+    let mut came = Vec::new();
+    while let Some(message) = rig.receive(5) {
+        came.push(String::from_utf8(message).unwrap());
+        rig.run();
+    }
+    assert_eq!(came, ["x", "x", "x", "y1", "y2", "x", "x", "x", "y1", "y2"]);
+    rig.signals.take();
+    rig.native::<2>(0x12, &[3, 1, 0]);
+    rig.run();
+    assert_eq!(receive_bell(&mut rig), 3);
+    rig.native::<2>(0x12, &[3, 1, 0]);
+    assert_eq!(rig.pump(), Some(Event::Finished(Outcome::Success)));
+}
+
+#[test]
+fn what_is_done_beside_must_end_too() {
+    let mut rig = Rig::scripted("begin\nwait ms 5\nfail late\nend\nlog done");
+    rig.run();
+    assert_eq!(rig.machine.deadline(), Some(5_000_000));
+    rig.clock.0.set(5_000_000);
+    assert_eq!(failure(&mut rig), "script line 3 `fail late`: late");
+    let mut rig = Rig::scripted("begin\nwait bells 1\nend");
+    let reason = "the guest ended before script line 2 `wait bells 1`".into();
+    assert_eq!(rig.end(VmEnd::Off), AfterEnd::Finished(Outcome::Failure(reason)));
+    for (lines, line) in [(&["end"][..], 1), (&["stop", "begin", "stop"], 2), (&["repeat 2"], 1)] {
+        let error = Script::parse(lines.iter().copied()).unwrap_err();
+        assert_eq!(
+            (error.line, error.problem.to_string().as_str()),
+            (line, "a block has no beginning or no end")
+        );
+    }
+}
+
+#[test]
+fn a_long_script_lets_the_guest_run() {
+    let mut rig = Rig::scripted("repeat 10000\nburst 7 1 1\nend\nstop");
+    rig.run();
+    assert_eq!(rig.machine.deadline(), Some(0));
+    let turns = (0..100).position(|_| rig.pump().is_some()).unwrap();
+    assert_eq!(turns, 1, "the rest but for 4096 steps each turn");
+    assert_eq!(rig.signals.take().len(), 10_000);
+}
+
+#[test]
 fn a_wrong_message_fails_by_name() {
     let mut rig = Rig::scripted("wait messages 1\nexpect message 9 ping");
     rig.run();
