@@ -4,6 +4,7 @@
 //! taken off the screen while something else is printed. Output is collected and written in large
 //! pieces, since each write costs a round trip to the Resource Manager.
 
+mod apart;
 pub mod commands;
 pub mod history;
 pub mod line;

@@ -15,8 +15,8 @@ use crate::{
     services::Directory,
     task::TaskInfo,
 };
-use alloc::{sync::Arc, vec::Vec};
-use core::time::Duration;
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use core::{pin::Pin, time::Duration};
 use gunyah::{
     hypercalls::{Hypercalls, discovery::Identity},
     rm::{ResourceManager, Timer},
@@ -82,4 +82,9 @@ pub trait Machine {
     fn changed_fp_registers(&self) -> usize;
     /// Bytes of console input that were dropped because nobody read them in time.
     fn input_dropped(&self) -> u64;
+    /// Starts a task.
+    fn spawn(&self, name: &'static str, task: Task);
 }
+
+/// What a task does.
+pub type Task = Pin<Box<dyn Future<Output = ()>>>;

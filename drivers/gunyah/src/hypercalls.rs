@@ -55,22 +55,13 @@ const ATTEMPTS: usize = 4;
 /// Makes a call, and makes it again if the hypervisor says that it may be (`RETRY`, `BUSY`).
 #[inline]
 pub(crate) fn again<R>(mut call: impl FnMut() -> Result<R, Error>) -> Result<R, Error> {
-    match call() {
-        Err(Error::Retry | Error::Busy) => insist(call),
-        result => result,
-    }
-}
-
-#[cold]
-fn insist<R>(mut call: impl FnMut() -> Result<R, Error>) -> Result<R, Error> {
-    let mut result = call();
-    for _ in 2..ATTEMPTS {
-        if !matches!(result, Err(Error::Retry | Error::Busy)) {
-            break;
+    let mut left = ATTEMPTS;
+    loop {
+        match call() {
+            Err(Error::Retry | Error::Busy) if left > 1 => left -= 1,
+            result => return result,
         }
-        result = call();
     }
-    result
 }
 
 /// The hypercalls of a guest.

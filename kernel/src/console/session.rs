@@ -16,7 +16,7 @@ use crate::{
     run::{KernelTimer, Manager},
     shell::{self, End},
     start::{BILLY_LOG, HEAP, Hypervisor},
-    system::{Machine, System},
+    system::{Machine, System, Task},
     task::{Spawner, TaskInfo},
 };
 use alloc::vec::Vec;
@@ -177,5 +177,9 @@ impl Machine for Running {
 
     fn input_dropped(&self) -> u64 {
         self.input.dropped()
+    }
+
+    fn spawn(&self, name: &'static str, task: Task) {
+        self.spawner.spawn_boxed(name, task);
     }
 }

@@ -177,7 +177,7 @@ pub unsafe fn dispatch() {
 /// # Safety
 ///
 /// Interrupts are masked.
-#[inline]
+#[inline(always)]
 pub unsafe fn dispatch_pending() -> bool {
     let Some(intid) = GicCpuInterface::get_and_acknowledge_interrupt(InterruptGroup::Group1) else {
         return false;

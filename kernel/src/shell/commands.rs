@@ -122,7 +122,7 @@ where
         },
         "services" => services::list(page, system.directory),
         "rm" => match system.manager {
-            Some(manager) => manager::execute(page, manager, words).await,
+            Some(manager) => manager::execute(page, manager, machine, words).await,
             None => page.line(format_args!("rm: the device tree names no Resource Manager")),
         },
         "log" => {

@@ -1,6 +1,7 @@
 //! `rm`: what the Resource Manager says, and how well one hears it.
 
-use super::{objects, page::Page};
+use super::{apart::apart, objects, page::Page};
+use crate::system::Machine;
 use alloc::vec::Vec;
 use core::fmt;
 use core::str::SplitWhitespace;
@@ -19,7 +20,8 @@ const MAX_PINGS: u64 = 1_000_000;
 /// Runs `rm` with what follows it.
 pub async fn execute<H: Hypercalls, C: Timer>(
     page: &mut Page,
-    manager: &ResourceManager<H, C>,
+    manager: &'static ResourceManager<H, C>,
+    machine: &impl Machine,
     mut words: SplitWhitespace<'_>,
 ) {
     let result = match words.next() {
@@ -40,7 +42,7 @@ pub async fn execute<H: Hypercalls, C: Timer>(
             Ok(())
         }
         Some("ping") => match words.next().map_or(Some(1), objects::number) {
-            Some(count) => ping(page, manager, count.min(MAX_PINGS)).await,
+            Some(count) => ping(page, manager, machine, count.min(MAX_PINGS)).await,
             None => say(page, format_args!("rm ping: the count is a number")),
         },
         _ => say(
@@ -100,12 +102,17 @@ async fn identity<H: Hypercalls, C: Timer>(
 /// `rm ping`: the smallest request there is, so many times.
 async fn ping<H: Hypercalls, C: Timer>(
     page: &mut Page,
-    manager: &ResourceManager<H, C>,
+    manager: &'static ResourceManager<H, C>,
+    machine: &impl Machine,
     count: u64,
 ) -> Result<(), RequestError> {
-    for _ in 0..count {
-        manager.vmid().await?;
-    }
+    let requests = async move {
+        for _ in 0..count {
+            manager.vmid().await?;
+        }
+        Ok(())
+    };
+    apart(machine, "ping", requests).await?;
     page.line(format_args!("{count} requests, {count} replies"));
     Ok(())
 }

@@ -59,8 +59,13 @@ impl<H: Hypercalls> MessageReceiver<H> {
     ///
     /// [`QueueError::Empty`], [`QueueError::BufferSize`], [`QueueError::Broken`] (then for ever),
     /// [`QueueError::Refused`].
-    #[inline]
     pub fn try_receive(&self, buffer: &mut [u8]) -> Result<usize, QueueError> {
+        self.receive_now(buffer)
+    }
+
+    /// [`Self::try_receive`], inlined where each instruction counts.
+    #[inline(always)]
+    pub(crate) fn receive_now(&self, buffer: &mut [u8]) -> Result<usize, QueueError> {
         let (queue, room, max) = (self.capability(), buffer.len(), self.max_message_size());
         if room < max {
             return Err(QueueError::BufferSize { queue, size: room, max });

@@ -45,8 +45,13 @@ impl<H: Hypercalls> MessageSender<H> {
     /// # Errors
     ///
     /// [`QueueError::Full`], [`QueueError::MessageSize`], [`QueueError::Refused`].
-    #[inline]
     pub fn try_send(&self, message: &[u8], push: bool) -> Result<(), QueueError> {
+        self.send_now(message, push)
+    }
+
+    /// [`Self::try_send`], inlined where each instruction counts.
+    #[inline(always)]
+    pub(crate) fn send_now(&self, message: &[u8], push: bool) -> Result<(), QueueError> {
         let (queue, size, max) = (self.capability(), message.len(), self.max_message_size());
         if message.is_empty() || size > max {
             return Err(QueueError::MessageSize { queue, size, max });
@@ -65,6 +70,17 @@ impl<H: Hypercalls> MessageSender<H> {
         push: bool,
     ) -> Poll<Result<(), QueueError>> {
         self.end.poll(cx, || self.try_send(message, push))
+    }
+
+    /// [`Self::poll_send`], inlined where each instruction counts.
+    #[inline(always)]
+    pub(crate) fn poll_send_now(
+        &self,
+        cx: &mut Context<'_>,
+        message: &[u8],
+        push: bool,
+    ) -> Poll<Result<(), QueueError>> {
+        self.end.poll(cx, || self.send_now(message, push))
     }
 
     /// Sends a message, waiting for room. Any number of tasks may wait.

@@ -33,7 +33,6 @@ use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use exchange::Exchange;
 use gunyah_abi::message_queue::MAX_MESSAGE_SIZE;
-use gunyah_abi::rm::payload::ReplyHeader;
 use request::Request;
 use spin::mutex::SpinMutex;
 use statistics::Counters;
@@ -161,14 +160,17 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
     ) -> impl Future<Output = Result<R, RequestError>> {
         let mut request = Request::new(self, name, fixed, variable);
         poll_fn(move |cx| {
-            let mut answer = Poll::Pending;
-            request.poll(cx, &mut |reply: Result<&[u8], RequestError>| {
-                let parsed = reply.and_then(|data| {
-                    parse(data).map_err(|needed| too_short(name, data.len(), needed))
-                });
-                answer = Poll::Ready(parsed);
-            });
-            answer
+            let request = match &mut request {
+                Ok(request) => request,
+                Err(error) => return Poll::Ready(Err(*error)),
+            };
+            let mut taken = None;
+            let mut take = |data: &[u8]| parse(data).map(|value| taken = Some(value));
+            match request.poll(cx, &mut take) {
+                Poll::Ready(Ok(())) => taken.map_or(Poll::Pending, |value| Poll::Ready(Ok(value))),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Pending => Poll::Pending,
+            }
         })
     }
 
@@ -265,11 +267,4 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
         };
         self.counters.snapshot(drops)
     }
-}
-
-/// A reply that is shorter than its form demands; both numbers without the error word.
-#[cold]
-fn too_short(request: RequestName, length: usize, needed: usize) -> RequestError {
-    let header = size_of::<ReplyHeader>();
-    RequestError::ReplyTooShort { request, length: header + length, needed: header + needed }
 }

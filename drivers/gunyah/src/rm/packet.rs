@@ -33,8 +33,9 @@ pub struct Fragmenter<'a> {
     extra_fragments: u8,
     sequence: u16,
     id: MessageId,
-    /// Packets done, out of `extra_fragments + 1`.
-    done: u8,
+    /// Packets still to be made, this one included.
+    left: u8,
+    /// What of the content they carry.
     fixed: &'a [u8],
     variable: &'a [u8],
 }
@@ -50,46 +51,63 @@ impl<'a> Fragmenter<'a> {
         variable: &'a [u8],
     ) -> Option<Self> {
         let extra_fragments = extra_fragments(fixed.len().saturating_add(variable.len()))?;
-        Some(Self { kind, extra_fragments, sequence, id, done: 0, fixed, variable })
+        Some(Self {
+            kind,
+            extra_fragments,
+            sequence,
+            id,
+            left: extra_fragments + 1,
+            fixed,
+            variable,
+        })
+    }
+
+    /// Sets the sequence number; not for a message that has begun to be sent.
+    #[inline]
+    pub(crate) fn set_sequence(&mut self, sequence: u16) {
+        self.sequence = sequence;
     }
 
     /// Whether all packets are done.
     #[inline]
     pub fn is_finished(&self) -> bool {
-        self.done > self.extra_fragments
+        self.left == 0
     }
 
     /// Writes the next packet; the same one until [`Self::advance`].
     #[inline]
     pub fn packet<'b>(&self, buffer: &'b mut PacketBuffer) -> &'b [u8] {
-        let kind = if self.done == 0 { self.kind } else { PacketType::Continuation };
+        let first = self.left > self.extra_fragments;
+        let kind = if first { self.kind } else { PacketType::Continuation };
         let header = PacketHeader::new(kind, self.extra_fragments, self.sequence, self.id);
         let (start, room) = buffer.0.split_at_mut(HEADER_SIZE);
         start.copy_from_slice(header.as_bytes());
-        let skip = usize::from(self.done) * MAX_PACKET_CONTENT;
-        let (room, fixed) = fill(room, self.fixed, skip);
-        let (_, variable) = fill(room, self.variable, skip.saturating_sub(self.fixed.len()));
+        let (room, fixed) = fill(room, self.fixed);
+        let (_, variable) = fill(room, self.variable);
         buffer.0.get(..HEADER_SIZE + fixed + variable).unwrap_or_default()
     }
 
     /// Goes on to the next packet.
     #[inline]
     pub fn advance(&mut self) {
-        self.done = self.done.saturating_add(1);
+        self.left = self.left.saturating_sub(1);
+        if self.left > 0 {
+            let fixed = self.fixed.len().min(MAX_PACKET_CONTENT);
+            self.fixed = self.fixed.get(fixed..).unwrap_or_default();
+            self.variable = self.variable.get(MAX_PACKET_CONTENT - fixed..).unwrap_or_default();
+        }
     }
 }
 
-/// Copies what fits of `part` without its first `skip` bytes; returns the room left and how much was copied.
+/// Copies what fits of `part`; returns the room left and how much was copied.
 #[inline(always)]
-fn fill<'r>(room: &'r mut [u8], part: &[u8], skip: usize) -> (&'r mut [u8], usize) {
-    let rest = part.get(skip..).unwrap_or_default();
-    let length = rest.len().min(room.len());
-    let (target, left) = room.split_at_mut(length);
-    if let Some(rest) = rest.get(..length)
-        && !rest.is_empty()
-    {
-        target.copy_from_slice(rest);
+fn fill<'r>(room: &'r mut [u8], part: &[u8]) -> (&'r mut [u8], usize) {
+    if part.is_empty() {
+        return (room, 0);
     }
+    let length = part.len().min(room.len());
+    let (target, left) = room.split_at_mut(length);
+    target.copy_from_slice(part.get(..length).unwrap_or_default());
     (left, length)
 }
 

@@ -13,11 +13,13 @@ use crate::{
         commands::{self, Next},
         page::Page,
     },
-    system::{Machine, System},
+    system::{Machine, System, Task},
     task::{TaskInfo, TaskState},
 };
 use core::cell::RefCell;
 use core::convert::Infallible;
+use core::future::poll_fn;
+use core::task::{Poll, Waker};
 use core::time::Duration;
 use embedded_io_async::{ErrorType, Read, Write};
 use gunyah::{
@@ -70,9 +72,30 @@ impl Read for Terminal {
     }
 }
 
-/// A machine that stands still.
+/// A machine that stands still, but for the tasks it is given.
 pub struct Still {
     pub log: &'static LogRing,
+    started: RefCell<Vec<Task>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Still {
+    fn new() -> Self {
+        let (started, waker) = (RefCell::default(), RefCell::default());
+        Self { log: leak(LogRing::new()), started, waker }
+    }
+
+    /// Runs the tasks it is given, for ever.
+    async fn run_tasks(&self) {
+        let mut tasks = Vec::new();
+        poll_fn(|cx| {
+            self.waker.replace(Some(cx.waker().clone()));
+            tasks.append(&mut self.started.borrow_mut());
+            tasks.retain_mut(|task| task.as_mut().poll(cx).is_pending());
+            Poll::Pending
+        })
+        .await
+    }
 }
 
 impl Machine for Still {
@@ -114,6 +137,13 @@ impl Machine for Still {
 
     fn input_dropped(&self) -> u64 {
         42
+    }
+
+    fn spawn(&self, _: &'static str, task: Task) {
+        self.started.borrow_mut().push(task);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
     }
 }
 
@@ -182,7 +212,7 @@ impl Rig {
             directory,
             manager: Some(client),
         };
-        let machine = Still { log: leak(LogRing::new()) };
+        let machine = Still::new();
         let terminal = Terminal::default();
         Self {
             setup,
@@ -217,6 +247,7 @@ impl Rig {
         terminal.output.clear();
         let mut tasks = Tasks::new();
         tasks.spawn(async { panic!("{}", client.run().await) });
+        tasks.spawn(machine.run_tasks());
         let command = tasks.spawn(async {
             let run = commands::execute(line, &mut page, terminal, system, machine).await;
             page.write_to(terminal).await.unwrap();

@@ -5,7 +5,6 @@ use super::{Receive, ResourceManager, Timer};
 use crate::counter::count;
 use crate::hypercalls::Hypercalls;
 use crate::queue::QueueError;
-use crate::rm::error::{RequestError, RequestName};
 use crate::rm::notification::{Claim, Notification};
 use crate::rm::packet::Message;
 use core::future::poll_fn;
@@ -13,7 +12,7 @@ use core::pin::pin;
 use core::task::Poll;
 use core::time::Duration;
 use gunyah_abi::rm::payload::ReplyHeader;
-use gunyah_abi::rm::{HEADER_SIZE, PacketType, RmError};
+use gunyah_abi::rm::{HEADER_SIZE, PacketType};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Packets drained before other tasks get a chance.
@@ -25,8 +24,8 @@ const REFUSALS: u32 = 20;
 /// Time between two attempts at a queue that the hypervisor refuses.
 const REFUSAL_WAIT: Duration = Duration::from_millis(100);
 
-/// Gets a request's answer: what its reply has after the error word, or what went wrong.
-pub(super) type Answer<'a> = dyn FnMut(Result<&[u8], RequestError>) + 'a;
+/// Takes what a reply has after its error word; fails with the number of bytes it needs.
+pub(super) type Take<'a> = dyn FnMut(&[u8]) -> Result<(), usize> + 'a;
 
 /// How a drain ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +34,17 @@ pub(super) enum Drained {
     All,
     /// There may be more, left so that others get a chance.
     Enough,
-    /// The reply came; there may be more.
-    Answered,
+    /// The reply came and was taken, if it was usable; there may be more.
+    Answered(Result<(), Unusable>),
+}
+
+/// Why a reply was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unusable {
+    /// RM refused, with this error word.
+    Refused(u32),
+    /// So many bytes of content, where so many are needed.
+    Short(usize, usize),
 }
 
 impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
@@ -82,10 +90,7 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
     }
 
     /// Drains the queue on behalf of a request until its reply comes, which does not go through the exchange then.
-    pub(super) fn drain_for(
-        &self,
-        mut own: Option<(RequestName, &mut Answer<'_>)>,
-    ) -> Result<Drained, QueueError> {
+    pub(super) fn drain_for(&self, mut own: Option<&mut Take<'_>>) -> Result<Drained, QueueError> {
         let Some(mut receive) = self.receive.try_lock() else {
             // Somebody else is draining; they, or the next wait, take what came.
             self.receiver.recheck();
@@ -93,45 +98,45 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
         };
         let Receive { buffer, reassembler } = &mut *receive;
         for _ in 0..DRAIN_BUDGET {
-            let size = match self.receiver.try_receive(buffer.as_mut_bytes()) {
+            let size = match self.receiver.receive_now(buffer.as_mut_bytes()) {
                 Ok(size) => size,
                 Err(QueueError::Empty { .. }) => return Ok(Drained::All),
                 Err(error) => return Err(error),
             };
             let header = u64::from_le(buffer[0]);
             let packet = buffer.as_bytes().get(..size).unwrap_or_default();
-            // Most replies are one packet, known by its first bytes, and need no reassembler.
-            let own_reply = match packet.get(HEADER_SIZE..) {
-                Some(content) if own.is_some() && self.exchange.awaits_packet(header) => {
-                    reassembler.interrupt();
-                    Some(content)
-                }
-                _ => match reassembler.push(packet) {
-                    Some(Message { kind: PacketType::Reply, sequence, id, content })
-                        if own.is_some() && self.exchange.awaits(sequence, id) =>
-                    {
-                        Some(content)
-                    }
-                    Some(message) => {
-                        self.deliver(&message);
-                        None
-                    }
-                    None => None,
-                },
-            };
-            if let Some(content) = own_reply
-                && let Some((request, answer)) = own.take()
+            if let Some(take) = &mut own
+                && let Some(content) = packet.get(HEADER_SIZE..)
+                && self.exchange.awaits_packet(header)
             {
-                self.exchange.end();
-                count(&self.counters.replies, 1);
-                answer(read_reply(request, content));
-                return Ok(Drained::Answered);
+                // Most replies are one packet, known by its first bytes, and need no reassembler.
+                reassembler.interrupt();
+                return Ok(self.answered(content, take));
+            }
+            match (reassembler.push(packet), &mut own) {
+                (Some(message), Some(take)) if self.is_reply(&message) => {
+                    return Ok(self.answered(message.content, take));
+                }
+                (Some(message), _) => self.deliver(&message),
+                (None, _) => {}
             }
             if !self.receiver.is_ready() {
                 return Ok(Drained::All);
             }
         }
         Ok(Drained::Enough)
+    }
+
+    /// Whether this is the awaited reply.
+    fn is_reply(&self, message: &Message<'_>) -> bool {
+        message.kind == PacketType::Reply && self.exchange.awaits(message.sequence, message.id)
+    }
+
+    #[inline(always)]
+    fn answered(&self, content: &[u8], take: &mut Take<'_>) -> Drained {
+        self.exchange.end();
+        count(&self.counters.replies, 1);
+        Drained::Answered(take_reply(content, take))
     }
 
     fn deliver(&self, message: &Message<'_>) {
@@ -170,22 +175,17 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
     }
 }
 
-/// Takes a reply apart: what comes after its error word.
-#[inline]
-pub(super) fn read_reply(request: RequestName, content: &[u8]) -> Result<&[u8], RequestError> {
+/// Takes a reply, whose first word is an error.
+#[inline(always)]
+pub(super) fn take_reply(content: &[u8], take: &mut Take<'_>) -> Result<(), Unusable> {
+    let short = |needed| Unusable::Short(content.len(), needed);
     let Ok((header, data)) = ReplyHeader::ref_from_prefix(content) else {
-        let (length, needed) = (content.len(), size_of::<ReplyHeader>());
-        return Err(RequestError::ReplyTooShort { request, length, needed });
+        return Err(short(size_of::<ReplyHeader>()));
     };
     match header.error.get() {
-        0 => Ok(data),
-        code => refusal(request, code).map(|()| data),
+        0 => take(data).map_err(|needed| short(size_of::<ReplyHeader>() + needed)),
+        code => Err(Unusable::Refused(code)),
     }
-}
-
-#[cold]
-fn refusal(request: RequestName, code: u32) -> Result<(), RequestError> {
-    RmError::check(code).map_err(|error| RequestError::Refused { request, error })
 }
 
 /// Lets other tasks run once.

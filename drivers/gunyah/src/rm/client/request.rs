@@ -1,6 +1,6 @@
 //! One request: its turn, its packets, its reply.
 
-use super::drain::{Answer, Drained, read_reply};
+use super::drain::{Drained, Take, Unusable, take_reply};
 use super::{LOOKS, ResourceManager, Timer};
 use crate::counter::count;
 use crate::hypercalls::Hypercalls;
@@ -10,23 +10,17 @@ use crate::rm::packet::Fragmenter;
 use crate::turn::TurnGuard;
 use core::sync::atomic::Ordering::Relaxed;
 use core::task::{Context, Poll};
-use gunyah_abi::rm::PacketType;
+use gunyah_abi::rm::{PacketType, RmError};
 
 /// A request, whatever its reply will be read as: so there is one copy of the code below for all requests there are.
 pub(super) struct Request<'a, H: Hypercalls, T: Timer> {
     client: &'a ResourceManager<H, T>,
     name: RequestName,
-    fixed: &'a [u8],
-    variable: &'a [u8],
-    under_way: Option<UnderWay<'a>>,
-}
-
-/// A request that has its turn.
-struct UnderWay<'a> {
     fragments: Fragmenter<'a>,
     /// How often the reply was looked for.
     looks: u32,
-    _turn: TurnGuard<'a>,
+    /// There once the request is under way.
+    turn: Option<TurnGuard<'a>>,
 }
 
 /// The request ends, also by being dropped before its reply: the receive queue goes back to the task in
@@ -34,7 +28,7 @@ struct UnderWay<'a> {
 impl<H: Hypercalls, T: Timer> Drop for Request<'_, H, T> {
     #[inline]
     fn drop(&mut self) {
-        if self.under_way.is_some() {
+        if self.turn.is_some() {
             self.client.exchange.end();
             self.client.receiver.end_urgent();
         }
@@ -42,76 +36,94 @@ impl<H: Hypercalls, T: Timer> Drop for Request<'_, H, T> {
 }
 
 impl<'a, H: Hypercalls, T: Timer> Request<'a, H, T> {
+    /// Makes a request that waits for its turn.
     #[inline]
     pub fn new(
         client: &'a ResourceManager<H, T>,
         name: RequestName,
         fixed: &'a [u8],
         variable: &'a [u8],
-    ) -> Self {
-        Self { client, name, fixed, variable, under_way: None }
-    }
-
-    /// Does what can be done now. When the request has its answer, `answer` gets it.
-    pub fn poll(&mut self, cx: &mut Context<'_>, answer: &mut Answer<'_>) {
-        if self.under_way.is_none() {
-            match self.begin(cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => return answer(Err(error)),
-                Poll::Pending => return,
+    ) -> Result<Self, RequestError> {
+        match Fragmenter::new(PacketType::Request, 0, name.id, fixed, variable) {
+            Some(fragments) => Ok(Self { client, name, fragments, looks: 0, turn: None }),
+            None => {
+                let length = fixed.len().saturating_add(variable.len());
+                Err(RequestError::TooLong { request: name, length })
             }
         }
-        let (client, name) = (self.client, self.name);
-        let Some(under_way) = &mut self.under_way else { return };
-        while client.poll_exchange(cx, name, &mut under_way.fragments, answer).is_pending()
-            && under_way.looks < client.exchange.looks()
-        {
-            under_way.looks += 1;
-            if client.look(cx, name, &mut under_way.fragments, answer).is_ready() {
-                return;
+    }
+
+    /// Does what can be done now. Ready with success when `take` has taken the reply.
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: &mut Take<'_>,
+    ) -> Poll<Result<(), RequestError>> {
+        let (client, request) = (self.client, self.name);
+        if self.turn.is_none() {
+            let Poll::Ready(turn) = client.turn.poll_take(cx) else { return Poll::Pending };
+            self.turn = Some(turn);
+            let sequence = client.sequence.load(Relaxed).wrapping_add(1);
+            client.sequence.store(sequence, Relaxed);
+            self.fragments.set_sequence(sequence);
+            client.exchange.begin(sequence, request.id);
+            client.have_requests_watched();
+            count(&client.counters.requests, 1);
+        }
+        loop {
+            match client.poll_exchange(cx, &mut self.fragments, take) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure.of(request))),
+                Poll::Pending if self.looks == client.exchange.looks() => return Poll::Pending,
+                Poll::Pending => {}
             }
-            if under_way.looks == LOOKS {
+            self.looks += 1;
+            if let Poll::Ready(result) = client.look(cx, &mut self.fragments, take) {
+                return Poll::Ready(result.map_err(|failure| failure.of(request)));
+            }
+            if self.looks == LOOKS {
                 count(&client.counters.timeouts, 1);
-                return answer(Err(RequestError::Timeout { request: name, after: client.timeout }));
+                return Poll::Ready(Err(RequestError::Timeout { request, after: client.timeout }));
             }
         }
     }
+}
 
-    /// Begins when it is this request's turn.
-    #[inline]
-    fn begin(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), RequestError>> {
-        let Self { client, name: RequestName { id, .. }, fixed, variable, .. } = *self;
-        let Poll::Ready(_turn) = client.turn.poll_take(cx) else { return Poll::Pending };
-        let sequence = client.sequence.load(Relaxed).wrapping_add(1);
-        client.sequence.store(sequence, Relaxed);
-        let kind = PacketType::Request;
-        let Some(fragments) = Fragmenter::new(kind, sequence, id, fixed, variable) else {
-            let length = fixed.len().saturating_add(variable.len());
-            return Poll::Ready(Err(RequestError::TooLong { request: self.name, length }));
-        };
-        client.exchange.begin(sequence, id);
-        client.have_requests_watched();
-        count(&client.counters.requests, 1);
-        self.under_way = Some(UnderWay { fragments, looks: 0, _turn });
-        Poll::Ready(Ok(()))
+/// Why a request failed, without its name.
+enum Failure {
+    Queue(QueueError),
+    Reply(Unusable),
+}
+
+impl Failure {
+    #[cold]
+    fn of(self, request: RequestName) -> RequestError {
+        match self {
+            Self::Queue(error) => RequestError::Queue { request, error },
+            Self::Reply(Unusable::Short(length, needed)) => {
+                RequestError::ReplyTooShort { request, length, needed }
+            }
+            Self::Reply(Unusable::Refused(code)) => {
+                let error = RmError::check(code).err().unwrap_or(RmError::Unknown(code));
+                RequestError::Refused { request, error }
+            }
+        }
     }
 }
 
 impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
-    /// Sends what is left of a request and takes its reply. Ready when `answer` was called.
+    /// Sends what is left of a request and takes its reply.
     #[inline]
     fn poll_exchange(
         &self,
         cx: &mut Context<'_>,
-        request: RequestName,
         fragments: &mut Fragmenter<'_>,
-        answer: &mut Answer<'_>,
-    ) -> Poll<()> {
-        if let Poll::Ready(Err(error)) = self.poll_fragments(cx, fragments) {
-            answer(Err(RequestError::Queue { request, error }));
-            return Poll::Ready(());
+        take: &mut Take<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        match self.poll_fragments(cx, fragments) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Failure::Queue(error))),
+            _ => self.poll_reply(cx, take),
         }
-        self.poll_reply(cx, request, answer)
     }
 
     /// Asks both queues though no interrupt came: it may have been lost.
@@ -119,18 +131,18 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
     fn look(
         &self,
         cx: &mut Context<'_>,
-        request: RequestName,
         fragments: &mut Fragmenter<'_>,
-        answer: &mut Answer<'_>,
-    ) -> Poll<()> {
+        take: &mut Take<'_>,
+    ) -> Poll<Result<(), Failure>> {
         self.receiver.recheck();
         self.sender.recheck();
         let was_finished = fragments.is_finished();
-        let answered = self.poll_exchange(cx, request, fragments, answer);
-        if answered.is_ready() || (!was_finished && fragments.is_finished()) {
+        let result = self.poll_exchange(cx, fragments, take);
+        let failed_to_send = matches!(result, Poll::Ready(Err(Failure::Queue(_))));
+        if (result.is_ready() && !failed_to_send) || (!was_finished && fragments.is_finished()) {
             count(&self.counters.lost_interrupts, 1);
         }
-        answered
+        result
     }
 
     /// Sends what is left of a request. A packet that does not fit is made again when there is room.
@@ -145,7 +157,7 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
         }
         let mut buffer = self.transmit.lock();
         while !fragments.is_finished() {
-            match self.sender.poll_send(cx, fragments.packet(&mut buffer), false) {
+            match self.sender.poll_send_now(cx, fragments.packet(&mut buffer), false) {
                 Poll::Ready(Ok(())) => fragments.advance(),
                 other => return other,
             }
@@ -156,33 +168,25 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
     /// Drains the queue in place of [`Self::run`] while a request is outstanding, which saves a task switch and a copy for each
     /// reply. Without a reply the task is registered for the RX vIRQ.
     #[inline(always)]
-    fn poll_reply(
-        &self,
-        cx: &mut Context<'_>,
-        request: RequestName,
-        answer: &mut Answer<'_>,
-    ) -> Poll<()> {
+    fn poll_reply(&self, cx: &mut Context<'_>, take: &mut Take<'_>) -> Poll<Result<(), Failure>> {
         loop {
             if self.receiver.poll_urgent(cx).is_pending() {
                 // Another drainer may have delivered the reply before the waker was there.
                 if !self.exchange.arrived() {
                     return Poll::Pending;
                 }
-                answer(read_reply(request, &self.exchange.content()));
-                return Poll::Ready(());
+                let taken = take_reply(&self.exchange.content(), take);
+                return Poll::Ready(taken.map_err(Failure::Reply));
             }
-            match self.drain_for(Some((request, answer))) {
-                Ok(Drained::Answered) => return Poll::Ready(()),
+            match self.drain_for(Some(take)) {
+                Ok(Drained::Answered(taken)) => return Poll::Ready(taken.map_err(Failure::Reply)),
                 Ok(Drained::All) => {}
                 Ok(Drained::Enough) => {
                     // Others get a chance first.
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                Err(error) => {
-                    answer(Err(RequestError::Queue { request, error }));
-                    return Poll::Ready(());
-                }
+                Err(error) => return Poll::Ready(Err(Failure::Queue(error))),
             }
         }
     }
