@@ -53,16 +53,23 @@ impl Turn {
         // The holder may have let go before it could see this waker.
         self.try_take().map_or(Poll::Pending, Poll::Ready)
     }
+
+    #[cold]
+    fn wake_all(&self) {
+        if self.waiting.swap(false, SeqCst) {
+            let wakers = core::mem::take(&mut *self.wakers.lock());
+            wakers.into_iter().for_each(Waker::wake);
+        }
+    }
 }
 
 impl Drop for TurnGuard<'_> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         self.0.taken.store(false, SeqCst);
         // All are woken: a task that was dropped while it waited must not swallow the turn.
-        if self.0.waiting.load(SeqCst) && self.0.waiting.swap(false, SeqCst) {
-            let wakers = core::mem::take(&mut *self.0.wakers.lock());
-            wakers.into_iter().for_each(Waker::wake);
+        if self.0.waiting.load(SeqCst) {
+            self.0.wake_all();
         }
     }
 }

@@ -56,7 +56,9 @@ impl<C: Counter> Timers<C> {
         self.frequency().duration(self.now().ticks())
     }
 
-    /// The moment `duration` from now, the end of time at most.
+    /// The moment `duration` from now, the end of time at most. Out of line, so that a future which
+    /// seldom sleeps does not prepare for it at each poll.
+    #[inline(never)]
     pub fn after(&self, duration: Duration) -> Instant {
         self.now().saturating_add(self.frequency().ticks(duration))
     }

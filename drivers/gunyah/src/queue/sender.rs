@@ -72,15 +72,9 @@ impl<H: Hypercalls> MessageSender<H> {
         self.end.poll(cx, || self.try_send(message, push))
     }
 
-    /// [`Self::poll_send`], inlined where each instruction counts.
-    #[inline(always)]
-    pub(crate) fn poll_send_now(
-        &self,
-        cx: &mut Context<'_>,
-        message: &[u8],
-        push: bool,
-    ) -> Poll<Result<(), QueueError>> {
-        self.end.poll(cx, || self.send_now(message, push))
+    /// Tells that a send is worth trying, or registers the task for the TX vIRQ. Makes no hypercall.
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.end.poll_ready(cx)
     }
 
     /// Sends a message, waiting for room. Any number of tasks may wait.

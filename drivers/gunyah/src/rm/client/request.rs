@@ -157,9 +157,14 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
         }
         let mut buffer = self.transmit.lock();
         while !fragments.is_finished() {
-            match self.sender.poll_send_now(cx, fragments.packet(&mut buffer), false) {
-                Poll::Ready(Ok(())) => fragments.advance(),
-                other => return other,
+            match self.sender.send_now(fragments.packet(&mut buffer), false) {
+                Ok(()) => fragments.advance(),
+                Err(QueueError::Full { .. }) => {
+                    if self.sender.poll_ready(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                }
+                Err(error) => return Poll::Ready(Err(error)),
             }
         }
         Poll::Ready(Ok(()))
