@@ -25,12 +25,13 @@ mod memory;
 mod misbehave;
 mod partner;
 mod play;
+mod player;
 mod ring;
 pub mod script;
 mod transcript;
 
-use play::Player;
 pub use play::ScriptFailure;
+use player::Player;
 use ring::{Buffer, RingEnd};
 use script::Script;
 use transcript::Transcript;

@@ -2,12 +2,11 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use gunyah_abi::rm::RmError;
 
-use super::script::{Condition, ExitKind, Script, Step, Verb};
+use super::player::{Player, nanoseconds};
+use super::script::{Condition, ExitKind, Step, Verb};
 use super::{Peer, Surroundings, Verdict, channel, frame, memory, misbehave, ring};
 use crate::uart::Uart;
 use crate::vm::VmEnd;
@@ -30,100 +29,12 @@ pub struct ScriptFailure {
 /// Steps that are done in one turn; what follows is for the next.
 const STEPS_A_TURN: u32 = 4096;
 
-/// Where the script is, or a part of it that is done beside.
-#[derive(Debug)]
-pub(super) struct Player {
-    /// The blocks that it is in, the innermost last.
-    blocks: Vec<Block>,
-    /// How much of the step is done: rings, messages, bytes.
-    pub(super) done: u64,
-    /// When the step began, in nanoseconds.
-    began: Option<u64>,
-    /// Whether it goes on at the next turn whatever happens.
-    tired: bool,
-}
-
-/// Steps that are done a number of times.
-#[derive(Debug)]
-struct Block {
-    steps: Arc<[Step]>,
-    next: usize,
-    times_left: u64,
-}
-
 /// How far a step came.
 pub(super) enum Progress {
     Done,
     Blocked,
     Failed(String),
     Stop,
-}
-
-impl Block {
-    /// The step that is next, in the next repetition if it must be.
-    fn step(&self) -> Option<&Step> {
-        let again = || self.steps.first().filter(|_| self.times_left > 1);
-        self.steps.get(self.next).or_else(again)
-    }
-}
-
-impl Player {
-    pub(super) fn new(script: Script) -> Self {
-        let mut player = Self { blocks: Vec::new(), done: 0, began: None, tired: false };
-        player.enter(&script, 1);
-        player
-    }
-
-    fn enter(&mut self, script: &Script, times_left: u64) {
-        if times_left > 0 {
-            self.blocks.push(Block { steps: script.steps.clone(), next: 0, times_left });
-        }
-    }
-
-    /// The step that is next: its block and its place there.
-    fn current(&mut self) -> Option<(Arc<[Step]>, usize)> {
-        loop {
-            let block = self.blocks.last_mut()?;
-            if block.next < block.steps.len() {
-                return Some((block.steps.clone(), block.next));
-            }
-            if block.times_left > 1 && !block.steps.is_empty() {
-                (block.times_left, block.next) = (block.times_left - 1, 0);
-            } else {
-                self.blocks.pop();
-            }
-        }
-    }
-
-    fn next_step(&self) -> Option<&Step> {
-        self.blocks.iter().rev().find_map(Block::step)
-    }
-
-    pub(super) fn unfinished(&self) -> Option<String> {
-        let step = self.next_step()?;
-        Some(format!("script line {} `{}`", step.line, step.text))
-    }
-
-    pub(super) fn deadline(&self) -> Option<u64> {
-        let step = self.next_step()?;
-        if self.tired {
-            return Some(0);
-        }
-        let Verb::Await { condition, within_ms } = &step.verb else {
-            // Mischief goes on at the next turn, which the guest may give no cause for.
-            return matches!(step.verb, Verb::Misbehave(_)).then_some(0);
-        };
-        let passes = match condition {
-            Condition::Milliseconds(ms) => Some(*ms),
-            _ => None,
-        };
-        let ms = passes.into_iter().chain(*within_ms).min()?;
-        Some(nanoseconds(self.began?, ms))
-    }
-}
-
-fn nanoseconds(began: u64, ms: u64) -> u64 {
-    began.saturating_add(ms.saturating_mul(1_000_000))
 }
 
 /// Plays the script and what it has begun beside, until no step can be finished now.
@@ -171,11 +82,7 @@ fn play_steps(peer: &mut Peer, surroundings: &mut Surroundings<'_>) -> Option<Ve
             Progress::Done => {}
         }
         log::debug!("peer: done: {}", step.text);
-        if let Some(block) = peer.player.blocks.last_mut() {
-            block.next += 1;
-        }
-        peer.player.done = 0;
-        peer.player.began = None;
+        peer.player.advance();
         peer.transcript.rewind();
         match &step.verb {
             Verb::Repeat { count, block } => peer.player.enter(block, *count),

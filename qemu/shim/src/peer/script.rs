@@ -101,25 +101,24 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::machine_file::words::{self, WordError};
+use crate::machine_file::words::{WordError, split};
 
 mod channel;
 mod fault;
 mod frame;
 mod memory;
 mod ring;
+mod words;
 
 pub(super) use channel::{ChannelKind, ChannelStep};
 pub(super) use fault::Mischief;
 pub(super) use frame::{FrameCondition, FrameStep};
 pub(super) use memory::{MemoryCondition, MemoryStep};
 pub(super) use ring::{RingCondition, RingStep};
+use words::{Words, bounded, convert, optional};
 
 /// Milliseconds that `expect` waits unless told otherwise.
 const EXPECT_MS: u64 = 10_000;
-
-/// Largest number of repetitions or bytes in one step.
-const LARGEST_COUNT: u64 = 16 << 20;
 
 /// A script.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -288,52 +287,8 @@ impl Script {
     }
 }
 
-/// The words of a line, taken one by one.
-struct Words(alloc::vec::IntoIter<String>);
-
-impl Words {
-    fn text(&mut self, wanted: &'static str) -> Result<String, Problem> {
-        self.0.next().ok_or(Problem::Missing(wanted))
-    }
-
-    fn number<T: TryFrom<u64>>(&mut self, wanted: &'static str) -> Result<T, Problem> {
-        let word = self.text(wanted)?;
-        convert(word, wanted)
-    }
-
-    fn count(&mut self) -> Result<u64, Problem> {
-        match self.0.next() {
-            None => Ok(1),
-            Some(word) => bounded(word),
-        }
-    }
-
-    fn switch(&mut self) -> Result<bool, Problem> {
-        let word = self.text("`on` or `off`")?;
-        match word.as_str() {
-            "on" => Ok(true),
-            "off" => Ok(false),
-            _ => Err(Problem::Word { word, wanted: "`on` or `off`" }),
-        }
-    }
-
-    fn finish(mut self) -> Result<(), Problem> {
-        self.0.next().map_or(Ok(()), |word| Err(Problem::TooMuch(word)))
-    }
-}
-
-fn convert<T: TryFrom<u64>>(word: String, wanted: &'static str) -> Result<T, Problem> {
-    let number = words::number(&word).and_then(|number| number.try_into().ok());
-    number.ok_or(Problem::Word { word, wanted })
-}
-
-fn bounded(word: String) -> Result<u64, Problem> {
-    let number = words::number(&word).filter(|number| *number <= LARGEST_COUNT);
-    number.ok_or(Problem::Word { word, wanted: "count" })
-}
-
 fn verb(line: &str) -> Result<Verb, Problem> {
-    let mut words = Words(words::split(line)?.into_iter());
+    let mut words = Words(split(line)?.into_iter());
     let first = words.text("a step")?;
     let verb = match first.as_str() {
         "wait" => Verb::Await { condition: condition(&mut words)?, within_ms: None },
@@ -440,14 +395,6 @@ fn condition(words: &mut Words) -> Result<Condition, Problem> {
             None => return Err(Problem::Unknown(word)),
         },
     })
-}
-
-/// A number, unless the line ends or goes on with `within`.
-fn optional<T: TryFrom<u64>>(words: &mut Words) -> Result<Option<T>, Problem> {
-    match words.0.as_slice().first() {
-        Some(word) if word != "within" => words.number("number").map(Some),
-        _ => Ok(None),
-    }
 }
 
 fn exit_kind(word: String) -> Result<ExitKind, Problem> {
