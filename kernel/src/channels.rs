@@ -11,23 +11,28 @@
 mod about;
 mod board;
 mod boot;
+mod follow;
 mod gate;
 mod learn;
 mod object;
+mod peers;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use about::{About, Origin};
 pub use board::Board;
 pub use boot::queue_config;
+pub use follow::{EVENTS, events, follow, refresh};
 pub use gate::{Gate, Use};
 pub use learn::Changes;
 pub use object::{Buffer, Channel, Part, Queue};
+pub use peers::{Peer, Peers};
 
 use crate::{
     dt::{AddressRange, Interrupt, Trigger},
     names::name,
     services::{self, BellService, BellSource, Directory},
+    watch::Life,
 };
 use alloc::{boxed::Box, rc::Rc, string::String, sync::Arc, vec::Vec};
 use core::{cell::RefCell, pin::Pin};
@@ -90,6 +95,7 @@ pub struct Channels<H: 'static, C: 'static> {
     /// Capabilities that are in use elsewhere.
     foreign: RefCell<Vec<CapabilityId>>,
     refused: RefCell<learn::Refused>,
+    life: Rc<Life>,
 }
 
 impl<H, C> Channels<H, C> {
@@ -155,6 +161,7 @@ where
             list: RefCell::default(),
             foreign: RefCell::default(),
             refused: RefCell::default(),
+            life: Rc::default(),
         }
     }
 
@@ -166,6 +173,11 @@ where
     /// Starts a task that uses channels.
     pub fn spawn(&self, name: &'static str, task: Pin<Box<dyn Future<Output = ()>>>) {
         self.board.spawn(name, task);
+    }
+
+    /// Signs of life, those of all channels among them.
+    pub fn life(&self) -> &Life {
+        &self.life
     }
 
     /// How many resources there are.
@@ -190,10 +202,11 @@ where
     /// See [`ChannelError`]; nothing has changed then.
     pub fn add_bell(
         &self,
-        about: About,
+        mut about: About,
         capability: CapabilityId,
         interrupt: Interrupt,
     ) -> Result<Rc<BellService<H>>, ChannelError> {
+        about.life = self.life.clone();
         self.check(&[capability])?;
         let trigger = match interrupt.trigger {
             Trigger::Edge => DoorbellTrigger::Edge,
@@ -240,10 +253,11 @@ where
     /// See [`ChannelError`]; nothing has changed then.
     pub fn add_queue(
         &self,
-        about: About,
+        mut about: About,
         tx: Option<End>,
         rx: Option<End>,
     ) -> Result<Rc<Queue<H>>, ChannelError> {
+        about.life = self.life.clone();
         let ends = [tx, rx];
         let capabilities: Vec<_> = ends.iter().flatten().map(|end| end.config.capability).collect();
         self.check(&capabilities)?;

@@ -12,7 +12,9 @@
 //! | [`sharing`] | follows what the Resource Manager tells of shared memory |
 //! | [`channels`] | every doorbell, message queue and shared buffer there is right now |
 //! | [`services`] | what answers other VMs |
-//! | [`watch`] | a rare look whether an interrupt was lost |
+//! | [`watch`] | a look, with a sign of life, whether an interrupt was lost |
+//! | [`watched`] | a value that tasks can wait for |
+//! | [`ending`] | the end in order |
 //! | [`system`], [`shell`] | what was found, and the console that shows it |
 //! | [`trace`] | the last interrupts, hypercalls, wakes and polls |
 //! | [`crash`] | crash reports as text |
@@ -28,6 +30,7 @@ extern crate alloc;
 pub mod channels;
 pub mod console;
 pub mod crash;
+pub mod ending;
 pub mod interrupts;
 pub mod log;
 pub mod memory;
@@ -41,6 +44,7 @@ pub mod task;
 pub mod time;
 pub mod trace;
 pub mod watch;
+pub mod watched;
 
 pub use billy_dt as dt;
 

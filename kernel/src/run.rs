@@ -4,13 +4,14 @@ mod sharing;
 mod shipped;
 
 use crate::{
-    channels::{Board, Channels, queue_config},
+    channels::{Board, Channels, Peers, events, follow, queue_config},
     console::session,
     critical, debugger,
     dt::{Interrupt, QueuePair, Trigger},
+    ending::{End, Ending},
     hardware::{TIMERS, ThisCpu, VirtualTimer},
     interrupts::{Handler, gic},
-    last_words,
+    last_words, power,
     rings::Rings,
     services::Directory,
     start::{Guest, Hypervisor, StartError},
@@ -20,7 +21,12 @@ use crate::{
     watch,
 };
 use alloc::boxed::Box;
-use core::{error::Error, pin::Pin, time::Duration};
+use core::{
+    error::Error,
+    pin::Pin,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use gunyah::{
     queue::{MessageReceiver, MessageSender, QueueError},
     rm::{ResourceManager, Timer},
@@ -89,6 +95,10 @@ pub fn make_system(guest: Guest) -> Result<Ready, StartError> {
     if let Some(manager) = manager {
         executor.spawn("rm", keep_manager(manager));
     }
+    let events = events();
+    if let Some(manager) = manager {
+        manager.subscribe(events.clone());
+    }
     let directory: &'static Directory =
         Box::leak(Box::new(Directory::new(found.platform.bootargs.as_deref())));
     shipped::add(directory, &found.platform, hypervisor, executor.spawner());
@@ -107,6 +117,9 @@ pub fn make_system(guest: Guest) -> Result<Ready, StartError> {
         rings: Rings::new(own),
         parcels: manager.map(|manager| sharing::parcels(manager, &found.platform, rules)),
         directory,
+        peers: Peers::default(),
+        ending: Ending::default(),
+        events,
         manager,
         platform: found.platform,
     }));
@@ -161,14 +174,35 @@ pub fn for_ever(ready: Ready) -> ! {
     if system.parcels.is_some() {
         executor.spawn("memory", sharing::follow(system));
     }
-    executor.spawn("watch", async move {
-        watch::watch(system, &KernelTimer).await;
-    });
     let shell = session::run(system, manager, hypervisor, executor.spawner());
     executor.spawn("shell", shell);
     // Masked since the first instruction; the executor leaves that as it finds it.
     critical::unmask();
     executor.run()
+}
+
+/// Starts what can wait until the first prompt. Does nothing if that is done already.
+pub fn start_late(system: &'static System<Hypervisor, KernelTimer>, spawner: &Spawner) {
+    static STARTED: AtomicBool = AtomicBool::new(false);
+    if STARTED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    spawner.spawn("watch", async move {
+        watch::watch(system, &KernelTimer).await;
+    });
+    spawner.spawn("end", async move {
+        let ending = &system.ending;
+        match ending.see_to(&system.channels, system.directory, &KernelTimer).await {
+            End::PowerOff => power::off(),
+            End::Reboot => power::reset(),
+        }
+    });
+    if let Some(manager) = system.manager {
+        spawner.spawn("rm events", async move {
+            let changed = || system.rings.pair(&system.channels);
+            follow(system, manager, &system.events, changed).await;
+        });
+    }
 }
 
 /// The task name that a crash report shows.

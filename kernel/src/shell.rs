@@ -16,12 +16,13 @@ mod shared;
 mod show;
 
 use crate::{
+    ending::{End, Stage},
     log::{LogRing, Reader},
     system::{Machine, System},
 };
 use alloc::string::String;
 use commands::Next;
-use embassy_futures::select::{Either, select};
+use embassy_futures::select::{Either3, select3};
 use embedded_io_async::{Read, Write};
 use gunyah::{hypercalls::Hypercalls, rm::Timer};
 use line::{Event, LineEditor};
@@ -32,15 +33,6 @@ pub const PROMPT: &str = "billy> ";
 
 /// Bytes of the log that an owner who came late is shown.
 const SHOWN_AGAIN: usize = 1024;
-
-/// How the shell ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// `poweroff`.
-    PowerOff,
-    /// `reboot`.
-    Reboot,
-}
 
 /// Who hears what is written before anything was typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +45,8 @@ pub enum Audience {
     Unknown,
 }
 
-/// Runs the shell on `terminal` until a command ends it.
+/// Runs the shell on `terminal` until the end: a command or somebody else asks for it, services
+/// have drained, and the console can be closed.
 ///
 /// # Errors
 ///
@@ -66,8 +59,8 @@ pub async fn run<T, H, C, M>(
 ) -> Result<End, T::Error>
 where
     T: Read + Write,
-    H: Hypercalls,
-    C: Timer,
+    H: Hypercalls + Clone + Send + Sync + 'static,
+    C: Timer + Clone + 'static,
     M: Machine,
 {
     let mut editor = LineEditor::new(PROMPT);
@@ -82,10 +75,19 @@ where
         }
         editor.show(page.raw());
         page.write_to(terminal).await?;
-        let count = match select(terminal.read(&mut input), follower.wait()).await {
-            Either::First(count) => count?,
-            Either::Second(()) => continue,
+        machine.prompted();
+        let drained = system.ending.drained();
+        let count = match select3(terminal.read(&mut input), follower.wait(), drained).await {
+            Either3::First(count) => count?,
+            Either3::Second(()) => continue,
+            Either3::Third(end) => {
+                editor.hide(page.raw());
+                follower.show_news(&mut page, terminal).await?;
+                page.write_to(terminal).await?;
+                return Ok(end);
+            }
         };
+        system.channels.life().sign();
         let enter = matches!(input.first(), Some(b'\r' | b'\n'));
         if core::mem::take(&mut unheard) && enter {
             editor.hide(page.raw());
@@ -93,7 +95,9 @@ where
             editor.show(page.raw());
         }
         let mut rest = input.get(..count).unwrap_or_default();
-        while let Some(event) = editor.feed(&mut rest, page.raw()) {
+        while system.ending.stage() == Stage::Running
+            && let Some(event) = editor.feed(&mut rest, page.raw())
+        {
             let line = match event {
                 Event::Line(line) => String::from(line),
                 Event::Interrupted => String::new(),
@@ -102,7 +106,7 @@ where
             let next = commands::execute(&line, &mut page, terminal, system, machine).await?;
             page.write_to(terminal).await?;
             if let Next::End(end) = next {
-                return Ok(end);
+                system.ending.ask(end);
             }
             follower.show_news(&mut page, terminal).await?;
             editor.show(page.raw());

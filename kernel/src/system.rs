@@ -1,9 +1,10 @@
 //! What the running kernel consists of, for those that show or use it.
 
 use crate::{
-    channels::Channels,
+    channels::{Channels, EVENTS, Peers},
     crash::provocation::Provocation,
     dt::{Form, Platform},
+    ending::Ending,
     interrupts::Usage,
     log::LogRing,
     memory::{
@@ -19,7 +20,7 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{pin::Pin, time::Duration};
 use gunyah::{
     hypercalls::{Hypercalls, discovery::Identity},
-    rm::{ResourceManager, Timer},
+    rm::{Events, ResourceManager, Timer},
 };
 
 /// Everything that was found at boot and runs since: over hypercalls `H`, with a clock `C`.
@@ -42,6 +43,12 @@ pub struct System<H: 'static, C: 'static> {
     pub parcels: Option<Parcels<H, C>>,
     /// The services for other VMs.
     pub directory: &'static Directory,
+    /// Other VMs, as far as the Resource Manager told of them.
+    pub peers: Peers,
+    /// The end, when somebody wants it.
+    pub ending: Ending,
+    /// What the Resource Manager tells.
+    pub events: Arc<Events<EVENTS>>,
     /// The client of the Resource Manager, if the tree names one.
     pub manager: Option<&'static ResourceManager<H, C>>,
 }
@@ -76,6 +83,8 @@ pub trait Machine {
     fn tasks(&self) -> Vec<TaskInfo>;
     /// The log.
     fn log(&self) -> &'static LogRing;
+    /// The first prompt was shown: what can wait until then begins.
+    fn prompted(&self) {}
     /// Crashes.
     fn crash(&self, how: Provocation) -> !;
     /// Keeps values in the FP and SIMD registers for a moment, and counts those that changed.

@@ -1,7 +1,8 @@
 //! What every channel has, whatever it is: label, peer, where it came from, whether it is in use.
 
 use super::Gate;
-use alloc::string::String;
+use crate::watch::Life;
+use alloc::{rc::Rc, string::String};
 use core::cell::Cell;
 use core::fmt;
 
@@ -28,6 +29,8 @@ pub struct About {
     pub listed: Cell<Option<u16>>,
     /// Who uses it, and its end.
     pub gate: Gate,
+    /// Where signs of life go; nowhere, until it is registered.
+    pub life: Rc<Life>,
     working: Cell<u32>,
 }
 
@@ -41,6 +44,7 @@ impl About {
             origin: Origin::Tree,
             listed: Cell::new(None),
             gate: Gate::default(),
+            life: Rc::default(),
             working: Cell::new(0),
         }
     }
@@ -54,6 +58,7 @@ impl About {
             origin: Origin::ResourceManager,
             listed: Cell::new(Some(listed)),
             gate: Gate::default(),
+            life: Rc::default(),
             working: Cell::new(0),
         }
     }

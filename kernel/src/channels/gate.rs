@@ -1,9 +1,6 @@
 //! Who uses a channel, as something that tasks can wait for.
 
-use alloc::vec::Vec;
-use core::cell::{Cell, RefCell};
-use core::future::poll_fn;
-use core::task::{Poll, Waker};
+use crate::watched::Watched;
 
 /// What a channel is used for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,28 +16,24 @@ pub enum Use {
 
 /// The use of a channel. Tasks of one CPU wait for its change.
 #[derive(Default)]
-pub struct Gate {
-    now: Cell<Use>,
-    waiting: RefCell<Vec<Waker>>,
-}
+pub struct Gate(Watched<Use>);
 
 impl Gate {
     /// What the channel is used for now.
     pub fn now(&self) -> Use {
-        self.now.get()
+        self.0.get()
     }
 
     /// Changes the use and wakes who waits; what is closed stays so.
     pub fn set(&self, new: Use) {
-        if self.now.get() != Use::Closed {
-            self.now.set(new);
-            self.waiting.take().into_iter().for_each(Waker::wake);
+        if self.now() != Use::Closed {
+            self.0.set(new);
         }
     }
 
     /// Takes the channel over from its service. False if somebody has done so, or it is closed.
     pub fn claim(&self, by: &'static str) -> bool {
-        let free = self.now.get() == Use::Service;
+        let free = self.now() == Use::Service;
         if free {
             self.set(Use::Claimed(by));
         }
@@ -54,18 +47,7 @@ impl Gate {
 
     /// Waits until the channel is used in a way that is wanted, and returns it.
     pub async fn until(&self, wanted: impl Fn(Use) -> bool) -> Use {
-        poll_fn(|cx| {
-            let now = self.now.get();
-            if wanted(now) {
-                return Poll::Ready(now);
-            }
-            let mut waiting = self.waiting.borrow_mut();
-            if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-                waiting.push(cx.waker().clone());
-            }
-            Poll::Pending
-        })
-        .await
+        self.0.until(|now| wanted(now).then_some(now)).await
     }
 
     /// Waits until the channel is closed.
@@ -110,6 +92,6 @@ mod tests {
         for _ in 0..5 {
             tasks.run_one(task);
         }
-        assert_eq!(gate.waiting.borrow().len(), 1);
+        assert_eq!(gate.0.waiting(), 1);
     }
 }

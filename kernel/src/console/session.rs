@@ -1,4 +1,4 @@
-//! The shell's task: finds a line, runs the shell on it, and ends the machine as the shell says.
+//! The shell's task: finds a line and runs the shell on it, until the end.
 
 use super::{
     Candidate, Wish, candidates, serial,
@@ -12,9 +12,9 @@ use crate::{
     interrupts::{Usage, gic},
     log::LogRing,
     memory::heap::HeapUsage,
-    power, provoke,
-    run::{KernelTimer, Manager},
-    shell::{self, End},
+    provoke,
+    run::{self, KernelTimer, Manager},
+    shell,
     start::{BILLY_LOG, HEAP, Hypervisor},
     system::{Machine, System, Task},
     task::{Spawner, TaskInfo},
@@ -41,8 +41,8 @@ enum Line {
 
 /// What became of a line.
 enum Outcome {
-    /// A command ended the shell.
-    Ended(End),
+    /// The end is near, and the line is closed.
+    Ended,
     /// It failed, but may work later.
     Failed,
     /// It does not exist.
@@ -78,14 +78,15 @@ pub async fn run(
         let mut index = 0;
         while let Some(line) = lines.get_mut(index) {
             match serve(line, system, hypervisor, &spawner).await {
-                Outcome::Ended(End::PowerOff) => power::off(),
-                Outcome::Ended(End::Reboot) => power::reset(),
+                Outcome::Ended => return,
                 Outcome::Failed => index += 1,
                 Outcome::Refused => {
                     lines.remove(index);
                 }
             }
         }
+        // Without a console it is time for the rest as well.
+        run::start_late(system, &spawner);
         if !lines.is_empty() {
             TIMERS.sleep(PAUSE).await;
         }
@@ -121,14 +122,15 @@ async fn serve(
             return Outcome::Failed;
         }
     }
-    let machine = Running { spawner: spawner.clone(), input: terminal.input() };
+    let _console = system.ending.console();
+    let machine = Running { system, spawner: spawner.clone(), input: terminal.input() };
     let audience = terminal.audience();
     let end = shell::run(terminal, system, &machine, audience).await;
     if let Err(error) = terminal.close().await {
         log::warn!(target: "console", "{error}");
     }
     match end {
-        Ok(end) => Outcome::Ended(end),
+        Ok(_) => Outcome::Ended,
         Err(error) => {
             log::error!(target: "console", "{error}");
             Outcome::Failed
@@ -138,6 +140,7 @@ async fn serve(
 
 /// The running kernel, as the shell looks at it.
 struct Running {
+    system: &'static System<Hypervisor, KernelTimer>,
     spawner: Spawner,
     input: Input,
 }
@@ -165,6 +168,10 @@ impl Machine for Running {
 
     fn log(&self) -> &'static LogRing {
         &BILLY_LOG
+    }
+
+    fn prompted(&self) {
+        run::start_late(self.system, &self.spawner);
     }
 
     fn crash(&self, how: Provocation) -> ! {

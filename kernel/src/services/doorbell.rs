@@ -73,6 +73,7 @@ impl<H: Hypercalls> BellService<H> {
     pub async fn serve(&self) -> Result<(), DoorbellError> {
         loop {
             let flags = self.receiver.wait().await?;
+            self.about.life.sign();
             self.handle(flags)?;
         }
     }

@@ -38,6 +38,7 @@ pub async fn echo<H: Hypercalls>(
     let mut repeats = Repeats::default();
     loop {
         let size = receiver.receive(&mut buffer).await?;
+        queue.about.life.sign();
         let _working = queue.about.work();
         let message = &buffer[..size];
         if message.starts_with(ANSWER_PREFIX) {

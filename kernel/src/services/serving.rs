@@ -43,7 +43,7 @@ pub async fn serve_queue<H: Hypercalls>(
     let done = || receiver.statistics().messages;
     let is_final = |error: &QueueError| matches!(error, QueueError::Broken { .. });
     let Some((sender, identity)) = queue.sender.as_ref().zip(identity(queue)) else {
-        let serve = || listen(receiver);
+        let serve = || listen(queue, receiver);
         let serve = || until_over("msgq", keep(clock, task, serve, is_final, done));
         return while_open(&queue.about, serve).await;
     };
@@ -62,10 +62,14 @@ pub async fn serve_queue<H: Hypercalls>(
 }
 
 /// Receives what nobody answers: it is counted, and makes room for more.
-async fn listen<H: Hypercalls>(receiver: &MessageReceiver<H>) -> Result<(), QueueError> {
+async fn listen<H: Hypercalls>(
+    queue: &Queue<H>,
+    receiver: &MessageReceiver<H>,
+) -> Result<(), QueueError> {
     let mut buffer = [0; MAX_MESSAGE_SIZE as usize];
     loop {
         receiver.receive(&mut buffer).await?;
+        queue.about.life.sign();
     }
 }
 

@@ -1,9 +1,10 @@
 //! The commands: their names, their words, and what they do.
 
-use super::{End, manager, objects, page::Page, services, shared, show};
+use super::{manager, objects, page::Page, services, shared, show};
 use crate::{
     crash::provocation::Provocation,
     dt,
+    ending::End,
     system::{Machine, System},
 };
 use embedded_io_async::Write;
@@ -80,8 +81,8 @@ pub async fn execute<T, H, C, M>(
 ) -> Result<Next, T::Error>
 where
     T: Write,
-    H: Hypercalls,
-    C: Timer,
+    H: Hypercalls + Clone + Send + Sync + 'static,
+    C: Timer + Clone + 'static,
     M: Machine,
 {
     let mut words = line.split_whitespace();

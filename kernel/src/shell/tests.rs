@@ -2,7 +2,8 @@
 
 pub(crate) mod rig;
 
-use super::{End, commands::Next, run};
+use super::{commands::Next, run};
+use crate::ending::End;
 use crate::services::{Identity, Medium, shipped};
 use crate::shell::Audience;
 use gunyah::fake::{Fault, Reaction, Tasks};
@@ -343,11 +344,19 @@ fn the_shell_prompts_echoes_and_ends() {
     let mut rig = Rig::new();
     rig.machine.log.append(b"booted\n");
     rig.terminal.input.extend(b"uptime\rkettle\rpoweroff\r");
-    let Rig { setup, client, system, machine, terminal, .. } = &mut rig;
+    let Rig { setup, client, system, machine, terminal, board, .. } = &mut rig;
+    let clock = setup.timer.clone();
     let mut tasks = Tasks::new();
+    for (_, task) in board.take_tasks() {
+        tasks.spawn(task);
+    }
     let shell = tasks.spawn(async {
+        let _console = system.ending.console();
         let end = run(terminal, system, machine, Audience::Certain).await;
         assert_eq!(end, Ok(End::PowerOff));
+    });
+    tasks.spawn(async {
+        system.ending.see_to(&system.channels, system.directory, &clock).await;
     });
     setup.settle(client, &mut tasks);
     assert!(tasks.is_done(shell));

@@ -1,9 +1,10 @@
 //! A whole system around a fake hypervisor and a fake Resource Manager, with a person at the shell.
 
 use crate::{
-    channels::{About, Channels, End, tests::board::FakeBoard},
+    channels::{About, Channels, End, Peers, tests::board::FakeBoard},
     crash::provocation::Provocation,
     dt::{self, Form, Interrupt, MemoryAt, Trigger},
+    ending::Ending,
     interrupts::Usage,
     log::LogRing,
     memory::{Kind, Region, heap::HeapUsage},
@@ -195,6 +196,8 @@ impl Rig {
         let end = |capability, intid| Some(End { config: config(capability), intid });
         let (tx, rx) = (end(queue_to_peer.tx, 971), end(queue_to_guest.rx, 972));
         channels.add_queue(about(2, "/queue"), tx, rx).unwrap();
+        let events = crate::channels::events();
+        client.subscribe(events.clone());
         let tree = MemoryAt { address: 0x8000_0000, bytes: &MERGED.0 };
         let system = System {
             platform: dt::load(&tree, None).unwrap().platform,
@@ -210,6 +213,9 @@ impl Rig {
             rings: Rings::new(Some(0x80)),
             parcels: None,
             directory,
+            peers: Peers::default(),
+            ending: Ending::default(),
+            events,
             manager: Some(client),
         };
         let machine = Still::new();
