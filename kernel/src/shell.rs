@@ -11,6 +11,7 @@ pub mod line;
 mod manager;
 mod objects;
 mod page;
+mod peers;
 mod services;
 mod shared;
 mod show;

@@ -19,6 +19,7 @@ use crate::{host, setup};
 
 mod bare;
 mod boot;
+mod channels;
 mod console;
 mod crash;
 mod debugger;
@@ -112,6 +113,7 @@ fn all() -> impl Iterator<Item = &'static Scenario> {
         services::SCENARIOS,
         requests::SCENARIOS,
         sharing::SCENARIOS,
+        channels::SCENARIOS,
         crash::SCENARIOS,
         debugger::SCENARIOS,
         bare::SCENARIOS,

@@ -136,7 +136,7 @@ where
         match identity.and_then(|identity| identity.owner) {
             Some(owner) => Some(owner),
             None => match self.manager.owner().await {
-                Ok(owner) => u16::try_from(owner).ok(),
+                Ok(owner) => Some(owner),
                 Err(error) => {
                     log::warn!(target: "rm", "{error}");
                     None

@@ -160,7 +160,9 @@ where
             match added {
                 Ok(()) => {
                     changes.made += 1;
-                    log::info!(target: "channel", "{}: there is one", name_of(resource));
+                    if let Some(channel) = self.list.borrow().last() {
+                        log::info!(target: "channel", "{channel}: new");
+                    }
                 }
                 Err(error) => self.refuse(resource, &error, changes),
             }

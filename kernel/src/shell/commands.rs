@@ -1,6 +1,6 @@
 //! The commands: their names, their words, and what they do.
 
-use super::{manager, objects, page::Page, services, shared, show};
+use super::{manager, objects, page::Page, peers, services, shared, show};
 use crate::{
     crash::provocation::Provocation,
     dt,
@@ -25,7 +25,7 @@ struct Command {
     what: &'static str,
 }
 
-const COMMANDS: [Command; 30] = [
+const COMMANDS: [Command; 31] = [
     Command { usage: "help", what: "this list" },
     Command { usage: "vm", what: "who this VM is and what it was given" },
     Command { usage: "hyp", what: "which hypervisor, and what it offers" },
@@ -54,10 +54,11 @@ const COMMANDS: [Command; 30] = [
     Command { usage: "rm peers", what: "VMs that this one has channels to" },
     Command {
         usage: "rm resources [vmid]",
-        what: "what this VM shares with its owner, or another",
+        what: "what this VM shares with its owner, or another; and all channels",
     },
     Command { usage: "rm stats", what: "requests, notifications, and what was dropped" },
     Command { usage: "rm ping [count]", what: "ask RM for the VMID, so many times" },
+    Command { usage: "peers", what: "other VMs, how they are, and how many channels they have" },
     Command { usage: "log", what: "the log from its oldest line" },
     Command { usage: "fp", what: "whether interrupts leave the FP registers alone" },
     Command { usage: "uptime", what: "time since boot" },
@@ -115,6 +116,7 @@ where
             Some("send") => shared::send(page, system, line),
             _ => page.line(format_args!("ring: say 'ring list' or 'ring send'")),
         },
+        "peers" => peers::list(page, system),
         "msgq" => match words.next() {
             Some("list") => objects::list_queues(page, system),
             Some("send") => objects::send(page, system, line).await,
@@ -123,7 +125,7 @@ where
         },
         "services" => services::list(page, system.directory),
         "rm" => match system.manager {
-            Some(manager) => manager::execute(page, manager, machine, words).await,
+            Some(manager) => manager::execute(page, manager, system, machine, words).await,
             None => page.line(format_args!("rm: the device tree names no Resource Manager")),
         },
         "log" => {

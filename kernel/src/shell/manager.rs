@@ -1,7 +1,7 @@
 //! `rm`: what the Resource Manager says, and how well one hears it.
 
-use super::{apart::apart, objects, page::Page};
-use crate::system::Machine;
+use super::{apart::apart, objects, page::Page, peers};
+use crate::system::{Machine, System};
 use alloc::vec::Vec;
 use core::fmt;
 use core::str::SplitWhitespace;
@@ -18,12 +18,16 @@ const LOOKUP: &str = "rm lookup: say 'uri', 'guid' or 'name', and which";
 const MAX_PINGS: u64 = 1_000_000;
 
 /// Runs `rm` with what follows it.
-pub async fn execute<H: Hypercalls, C: Timer>(
+pub async fn execute<H, C>(
     page: &mut Page,
     manager: &'static ResourceManager<H, C>,
+    system: &System<H, C>,
     machine: &impl Machine,
     mut words: SplitWhitespace<'_>,
-) {
+) where
+    H: Hypercalls + Clone + Send + Sync + 'static,
+    C: Timer + Clone + 'static,
+{
     let result = match words.next() {
         Some("vm") => match words.next().map(vmid) {
             None => identity(page, manager, SELF_VMID).await,
@@ -33,8 +37,8 @@ pub async fn execute<H: Hypercalls, C: Timer>(
         Some("lookup") => lookup(page, manager, words).await,
         Some("peers") => manager.peers().await.map(|peers| vmids(page, &peers)),
         Some("resources") => match words.next().map(vmid) {
-            None => shared_with_owner(page, manager).await,
-            Some(Some(vmid)) => resources(page, manager, vmid).await,
+            None => shared_with_owner(page, manager, system).await,
+            Some(Some(vmid)) => resources(page, manager, system, vmid).await,
             Some(None) => say(page, format_args!("rm resources: a VMID is a number, such as 0x3")),
         },
         Some("stats") => {
@@ -174,19 +178,30 @@ impl fmt::Display for Guid {
 }
 
 /// `rm resources` without a VMID: a VM shares nothing with itself, so its owner is meant.
-async fn shared_with_owner<H: Hypercalls, C: Timer>(
+async fn shared_with_owner<H, C>(
     page: &mut Page,
     manager: &ResourceManager<H, C>,
-) -> Result<(), RequestError> {
+    system: &System<H, C>,
+) -> Result<(), RequestError>
+where
+    H: Hypercalls + Clone + Send + Sync + 'static,
+    C: Timer + Clone + 'static,
+{
     let owner = manager.owner().await?;
-    resources(page, manager, owner).await
+    resources(page, manager, system, owner).await
 }
 
-async fn resources<H: Hypercalls, C: Timer>(
+/// What the Resource Manager lists, and the channels that there are once that is taken note of.
+async fn resources<H, C>(
     page: &mut Page,
     manager: &ResourceManager<H, C>,
+    system: &System<H, C>,
     partner: u16,
-) -> Result<(), RequestError> {
+) -> Result<(), RequestError>
+where
+    H: Hypercalls + Clone + Send + Sync + 'static,
+    C: Timer + Clone + 'static,
+{
     let resources = manager.resources(partner).await?;
     for resource in &resources {
         show_resource(page, resource);
@@ -194,6 +209,8 @@ async fn resources<H: Hypercalls, C: Timer>(
     if resources.is_empty() {
         page.line(format_args!("nothing shared with VMID {partner:#x}"));
     }
+    system.channels.learn(partner, &resources);
+    peers::channels(page, system);
     Ok(())
 }
 

@@ -278,10 +278,24 @@ fn resources_are_those_shared_with_the_owner_unless_another_vm_is_named() {
         "MSGQUEUE_SEND (2) label 2, with VMID 0x3",
         "capability 0x4",
         "INTID 963",
+        "channels here: 3",
+        "bell source 3 (/source), from the tree",
+        "DOORBELL_SOURCE (0) capability 0x3",
+        // The owner's list has it, so its peer is known now.
+        "bell 3 of VMID 0x3 (/bell), from the tree",
+        "DOORBELL (1) capability 0x2, INTID 970",
+        "msgq 2 (/queue), from the tree",
+        "MSGQUEUE_SEND (2) capability 0x5, INTID 971",
+        "MSGQUEUE_RECEIVE (3) capability 0x4, INTID 972",
     ];
     assert_eq!(lines(&mut rig, "rm resources"), expected);
     assert_eq!(lines(&mut rig, "rm resources 3"), expected);
-    assert_eq!(lines(&mut rig, "rm resources 0x80"), ["nothing shared with VMID 0x80"]);
+    let nothing = lines(&mut rig, "rm resources 0x80");
+    assert_eq!(nothing[..2], ["nothing shared with VMID 0x80", "channels here: 3"]);
+    assert_eq!(
+        lines(&mut rig, "peers"),
+        ["VMID 0x3: nothing told, channels 1", "channels whose peer is not known: 2"]
+    );
     let own = lines(&mut rig, "rm resources 0");
     assert_eq!(own, ["rm: RM refused VM_GET_HYP_RESOURCES (target 0): ARGUMENT_INVALID (6)"]);
     let wrong = lines(&mut rig, "rm resources x");

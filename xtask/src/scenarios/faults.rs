@@ -228,10 +228,14 @@ fn swapped(lab: &Lab) -> Result<()> {
 }
 
 fn lost(lab: &Lab) -> Result<()> {
-    // A bell, a message, and from RM first input and then replies.
-    let script = "irq 962 lose\nburst 3 0x1 1\nexpect bells 1 within 30000\n\
-                  irq 964 lose\nsend 2 hello\nexpect message 2 hello within 30000\n\
-                  irq 961 lose\ntype \"uptime\\r\"\nexpect console \"up 0\" within 30000\n\
+    // A bell, a message, and from RM first input and then replies. Nobody looks while nothing
+    // happens: a key, or a bell, is the next sign of life.
+    let script = "wait ms 6000\nirq 962 lose\nburst 3 0x1 1\nwait ms 6000\n\
+                  type \"\\r\"\nexpect bells 1 within 30000\nwait ms 6000\n\
+                  irq 964 lose\nsend 2 hello\nwait ms 100\n\
+                  type \"\\r\"\nexpect message 2 hello within 30000\nwait ms 6000\n\
+                  irq 961 lose\ntype \"uptime\\r\"\nwait ms 100\n\
+                  burst 3 0x1 1\nexpect bells 1\nexpect console \"up 0\" within 30000\n\
                   irq 961 lose 4";
     let mut billy = faulty(lab, script)?;
     answers(&mut billy, &[("rm peers", &["VMID 0x3"]), ("count 300", &["300"])])?;

@@ -1,0 +1,161 @@
+//! Channels that come and go while the guest runs, and the end with everything answered.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::{Lab, PROMPT, Scenario};
+use crate::machine::Machine;
+use crate::qemu::{MachineOptions, Outcome, Script};
+
+/// The scenarios of this theme.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario::new("channels::late_ones_work_while_others_carry_traffic", late),
+    Scenario::new("channels::a_peer_that_ends_takes_its_channels_along", peer_ends),
+    Scenario::new("channels::what_is_gone_is_closed_and_comes_again", come_and_go),
+    Scenario::new("channels::shutdown_answers_what_came", shutdown),
+    Scenario::new("channels::shutdown_without_a_console", shutdown_unseen),
+    Scenario::new("channels::sixty_four_idle_channels_cost_nothing", idle),
+];
+
+/// Long runs on a busy machine.
+const LONG: Duration = Duration::from_secs(180);
+/// Other VM's resources: a doorbell each way, and a pair of queues.
+const THEIRS: &str = "add doorbell 20 peer=0x85\nadd source 20 peer=0x85\n\
+                      add queue-pair 21 peer=0x85\nstatus 0x85 RUNNING RUN\n\
+                      expect console \"msgq 21 of VMID 0x85: new\"\n";
+
+fn scripted(lab: &Lab, script: String, options: MachineOptions) -> Result<Machine> {
+    let script = format!("expect console \"billy> \" within 60000\n{script}");
+    let script = Some(Script::Text(script.leak()));
+    let mut billy = lab.start(MachineOptions { script, ..options })?;
+    billy.set_patience(LONG);
+    Ok(billy)
+}
+
+/// The commands' answers hold what is wanted.
+fn answers(billy: &mut Machine, expected: &[(&str, &str)]) -> Result<()> {
+    for (line, words) in expected {
+        let answer = billy.ask(line, PROMPT)?;
+        ensure!(
+            answer.contains(words),
+            billy.failure(&format!("`{line}` does not show `{words}`"))
+        );
+    }
+    Ok(())
+}
+
+fn power_off(mut billy: Machine) -> Result<()> {
+    billy.send("poweroff\r");
+    billy.expect_exit(Outcome::End)?;
+    Ok(())
+}
+
+fn late(lab: &Lab) -> Result<()> {
+    let script = format!(
+        "send 2 \"before {{n}}\" 50\n{THEIRS}\
+         send 2 \"after {{n}}\" 50\nring 3 0x1 50\n\
+         send 21 \"late {{n}}\" 50\nring 20 0x1 50\n\
+         expect bells 100 within 60000\n\
+         expect message 2 \"before {{n}}\" 50 within 60000\n\
+         expect message 2 \"after {{n}}\" 50 within 60000\n\
+         expect message 21 \"late {{n}}\" 50 within 60000\nlog played\n"
+    );
+    let mut billy = scripted(lab, script, MachineOptions::default())?;
+    billy.expect(PROMPT)?;
+    billy.wait_for_log("played")?;
+    answers(
+        &mut billy,
+        &[
+            ("bell list", "bell 20 in: interrupts"),
+            ("irq", "bell 20"),
+            ("tasks", "echo 21"),
+            ("peers", "VMID 0x85"),
+            ("msgq send 21@0x85 hello", "sent 5 bytes on queue 21"),
+            ("bell ring 20", "rang bell 20"),
+        ],
+    )?;
+    power_off(billy)
+}
+
+fn peer_ends(lab: &Lab) -> Result<()> {
+    let script = format!(
+        "{THEIRS}send 21 hello\nexpect message 21 hello\n\
+         status 0x85 EXITED\nexpect console \"msgq 21 of VMID 0x85: closed, the peer ended\"\n\
+         send 2 \"still {{n}}\" 50\nring 3 0x1 50\nexpect bells 50 within 60000\n\
+         expect message 2 \"still {{n}}\" 50 within 60000\n\
+         status 0x85 RUNNING RUN\nexpect console \"msgq 21 of VMID 0x85: new\"\n\
+         send 21 again\nexpect message 21 again\n\
+         status 0x85 EXITED\nlog played\n"
+    );
+    let mut billy = scripted(lab, script, MachineOptions::default())?;
+    billy.expect(PROMPT)?;
+    billy.wait_for_log("played")?;
+    let irqs = billy.ask("irq", PROMPT)?;
+    ensure!(!irqs.contains("bell 20"), billy.failure("the doorbell's interrupt is still in use"));
+    answers(&mut billy, &[("msgq send 21 x", "no message queue has label 21")])?;
+    power_off(billy)
+}
+
+fn come_and_go(lab: &Lab) -> Result<()> {
+    let mut script = String::from(THEIRS);
+    for _ in 0..10 {
+        script += "send 2 \"round {n}\" 10\nremove queue-pair 21\nremove doorbell 20\n\
+                   status 0x85 RUNNING RUN\n\
+                   expect console \"msgq 21 of VMID 0x85: closed\"\n\
+                   add queue-pair 21 peer=0x85\nadd doorbell 20 peer=0x85\n\
+                   status 0x85 RUNNING RUN\n\
+                   expect console \"msgq 21 of VMID 0x85: new\"\n\
+                   send 21 hello\nring 20 0x1 1\nexpect bells 1\nexpect message 21 hello\n\
+                   expect message 2 \"round {n}\" 10\n";
+    }
+    script += "log played\n";
+    let mut billy = scripted(lab, script, MachineOptions::default())?;
+    billy.expect(PROMPT)?;
+    billy.wait_for_log("played")?;
+    answers(&mut billy, &[("msgq list", "echoed 100"), ("uptime", "up ")])?;
+    power_off(billy)
+}
+
+fn shutdown(lab: &Lab) -> Result<()> {
+    let script = "send 2 \"last {n}\" 50\nring 3 0x1 3\nshutdown 5\n\
+                  expect console \"the owner asks for the end, reason 0x5\"\n\
+                  expect console \"all that came is answered\"\n\
+                  expect exit off within 10000\n\
+                  expect message 2 \"last {n}\" 50\n";
+    let mut billy = scripted(lab, script.into(), MachineOptions::default())?;
+    billy.expect_exit(Outcome::End)?;
+    Ok(())
+}
+
+fn shutdown_unseen(lab: &Lab) -> Result<()> {
+    // RM hears nothing any more: neither does the console close, nor does anything else hold up.
+    let script = "hypercall msgqueue_send 30 every\nshutdown\nexpect exit off within 20000\n";
+    let mut billy = scripted(lab, script.into(), MachineOptions::default())?;
+    billy.expect_exit(Outcome::End)?;
+    Ok(())
+}
+
+fn idle(lab: &Lab) -> Result<()> {
+    let mut script = String::new();
+    for label in 0..32 {
+        let _ =
+            write!(script, "add doorbell {0} peer=0x85\nadd source {0} peer=0x85\n", 1000 + label);
+    }
+    // The last sign of life is followed by one look.
+    script += "status 0x85 RUNNING RUN\nexpect console \"bell source 1031 of VMID 0x85: new\"\n\
+               wait ms 12000\nlog \"idle from here\"\nwait ms 60000\nlog \"idle up to here\"\n\
+               ring 1031 0x1 1\nexpect bells 1\nlog played\n";
+    let options = MachineOptions { trace_exits: true, icount: true, ..MachineOptions::default() };
+    let mut billy = scripted(lab, script, options)?;
+    billy.expect(PROMPT)?;
+    billy.wait_for_log("played")?;
+    let path = lab.dir.join("shim.log");
+    let log = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let (_, rest) = log.split_once("peer: idle from here").context("no beginning")?;
+    let (between, _) = rest.split_once("peer: idle up to here").context("no end")?;
+    let exits = between.lines().filter(|line| line.contains("exit: ")).count();
+    ensure!(exits == 0, billy.failure(&format!("the guest ran {exits} times while idle")));
+    power_off(billy)
+}
