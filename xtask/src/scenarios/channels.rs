@@ -153,8 +153,9 @@ fn idle(lab: &Lab) -> Result<()> {
     billy.wait_for_log("played")?;
     let path = lab.dir.join("shim.log");
     let log = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    let (_, rest) = log.split_once("peer: idle from here").context("no beginning")?;
+    let (before, rest) = log.split_once("peer: idle from here").context("no beginning")?;
     let (between, _) = rest.split_once("peer: idle up to here").context("no end")?;
+    ensure!(before.contains("exit: "), billy.failure("nothing is traced"));
     let exits = between.lines().filter(|line| line.contains("exit: ")).count();
     ensure!(exits == 0, billy.failure(&format!("the guest ran {exits} times while idle")));
     power_off(billy)
