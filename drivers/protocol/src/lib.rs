@@ -12,6 +12,29 @@
 //! | [`service`] | numbers and messages of the services that are shipped |
 //!
 //! Nothing here allocates or needs a kernel; both ends use it.
+//!
+//! # Examples
+//!
+//! A peer asks the echo service, and takes the reply apart:
+//!
+//! ```
+//! use billy_protocol::service::{ECHO, echo::Echo};
+//! use billy_protocol::{ErrorReply, Frame, Kind, decode};
+//!
+//! let mut message = [0; 240];
+//! let request = Frame { kind: Kind::Request, service: ECHO, request: 7, payload: &[] };
+//! let size = request.encode(&Echo { data: b"hello" }, &mut message)?;
+//! # message[1] = Kind::Reply as u8;
+//! // ... sent on a message queue or a ring, and answered there ...
+//! let reply = Frame::parse(&message[..size])?;
+//! assert_eq!((reply.service, reply.request), (ECHO, 7));
+//! match reply.kind {
+//!     Kind::Reply => assert_eq!(decode::<Echo<'_>>(reply.payload)?.data, b"hello"),
+//!     Kind::Error => panic!("refused: {}", decode::<ErrorReply<'_>>(reply.payload)?),
+//!     kind => panic!("not expected: {kind:?}"),
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![no_std]
 
 pub mod error;
