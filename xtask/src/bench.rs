@@ -79,6 +79,39 @@ const SERVICES_SCRIPT: &str = "\
     expect exit off within 60000
 ";
 
+/// What the peer does on the machine with rings: messages of 64 bytes echoed through one, 1 MiB through another.
+const RING_SCRIPT: &str = "\
+    silent on
+    expect console \"billy> \"
+    add ring 7 131072
+    expect accepted 7
+    attach 7
+    expect attached 7
+    add ring 8 131072
+    expect accepted 8
+    attach 8 bytes
+    expect attached 8
+    wait ms 20
+    log messages
+    request 7 echo 1 text=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    expect reply 7 echo 1
+    request 7 echo 2 text=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    expect reply 7 echo 2
+    request 7 echo 3 text=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    expect reply 7 echo 3
+    request 7 echo 4 text=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    expect reply 7 echo 4
+    request 7 echo 5 text=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    expect reply 7 echo 5
+    wait ms 20
+    log stream
+    stream 8 1048576
+    expect streamed 8 1048576
+    log end
+    type \"poweroff\\r\"
+    expect exit off within 60000
+";
+
 /// What the peer does on the machine that only boots.
 const BOOT_SCRIPT: &str = "\
     expect console \"billy> \"
@@ -110,8 +143,9 @@ pub fn command(options: &Options) -> Result<ExitCode> {
     let overlay = trace(&artefacts, "overlay", false, None, BOOT_SCRIPT)?;
     let bootargs = Some("services=2");
     let services = trace(&artefacts, "services", true, bootargs, SERVICES_SCRIPT)?;
+    let ring = trace(&artefacts, "ring", true, None, RING_SCRIPT)?;
     let image_bytes = fs::metadata(&artefacts.image).context("the image")?.len();
-    let numbers = Numbers::measure(&merged, &overlay, &services, image_bytes)?;
+    let numbers = Numbers::measure(&merged, &overlay, &services, &ring, image_bytes)?;
     let baseline = baseline_file();
     let known = match fs::read_to_string(&baseline) {
         Ok(text) => Numbers::from_json(&text)

@@ -289,6 +289,9 @@ impl RingChannel {
     async fn talk<H: Hypercalls>(&self, link: &Link<'_, H>, whole: bool) -> TransportError {
         poll_fn(|cx| {
             self.remember(cx.waker());
+            if let Err(error) = link.greet() {
+                return Poll::Ready(error);
+            }
             let mut text = self.text.borrow_mut();
             if let Some(words) = &*text {
                 match link.try_say(words.as_bytes(), whole) {

@@ -74,6 +74,16 @@ impl<H: Hypercalls> Link<'_, H> {
         Ok(())
     }
 
+    /// Lets the peer see that somebody sends, though nothing is sent yet.
+    pub fn greet(&self) -> Result<(), TransportError> {
+        let mut producer = self.producer.borrow_mut();
+        if producer.peer_session().is_none() {
+            // Rung for when the peer has seen it.
+            producer.sleep(1).map_err(|error| self.failed(error))?;
+        }
+        Ok(())
+    }
+
     /// Sends what a person at the shell wants sent, if there is room for all of it.
     pub fn try_say(&self, text: &[u8], whole: bool) -> Result<bool, TransportError> {
         let mut producer = self.producer.borrow_mut();

@@ -16,6 +16,8 @@ const CONSOLE_WRITE: u32 = 0x5600_0083;
 /// INTIDs of the machine that is measured: RX of the message queue, the doorbell.
 const QUEUE_RX: u32 = 964;
 const DOORBELL: u32 = 962;
+/// That of the first ring, made while the machine runs.
+const RING: u32 = 965;
 /// Bytes of a packet that are not the console's: header of each, and of the first the request's.
 const PACKET_HEADER: u64 = 8;
 const WRITE_HEADER: u64 = 4;
@@ -40,7 +42,7 @@ const fn counted(key: &'static str, what: &'static str) -> Target {
 }
 
 /// All numbers, in the order of the table.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 13] = [
     less("boot_merged", "reset to first console byte, merged tree", 120_000),
     less("boot_overlay", "reset to first console byte, overlay applied", 600_000),
     less("image_bytes", "flat image", 128 << 10),
@@ -48,6 +50,8 @@ pub const TARGETS: [Target; 11] = [
     less("rx_irq_to_task", "RX interrupt to the woken task's receive", 250),
     less("rm_round_trip", "one Resource Manager round trip", 800),
     less("service_reply", "queue interrupt to service reply sent", 1200),
+    less("ring_message", "ring interrupt to reply published, 64 bytes", 400),
+    counted("ring_stream_per_kib", "1 KiB streamed through a ring and back"),
     less("doorbell_round", "doorbell interrupt to reply rung", 400),
     Target {
         key: "console_bytes_per_send",
@@ -64,8 +68,8 @@ pub const TARGETS: [Target; 11] = [
 pub struct Numbers(BTreeMap<String, u64>);
 
 impl Numbers {
-    /// Finds the numbers in the traces of a machine with a merged tree, one with an overlay, and one that has
-    /// services on its message queue.
+    /// Finds the numbers in the traces of a machine with a merged tree, one with an overlay, one that has services on
+    /// its message queue, and one with rings.
     ///
     /// # Errors
     /// Something that is measured did not happen.
@@ -73,6 +77,7 @@ impl Numbers {
         merged: &Trace,
         overlay: &Trace,
         services: &Trace,
+        ring: &Trace,
         image_bytes: u64,
     ) -> Result<Self> {
         let boot = merged.part(None, "prompt")?;
@@ -90,6 +95,11 @@ impl Numbers {
             ("rx_irq_to_task", mean_from(messages, QUEUE_RX, MSGQUEUE_RECEIVE)?),
             ("rm_round_trip", round_trip(merged.part(Some("requests"), "console")?)?),
             ("service_reply", mean_from(served, QUEUE_RX, MSGQUEUE_SEND)?),
+            (
+                "ring_message",
+                mean_from(ring.part(Some("messages"), "stream")?, RING, DOORBELL_SEND)?,
+            ),
+            ("ring_stream_per_kib", instructions(ring.part(Some("stream"), "end")?) / 1024),
             ("doorbell_round", mean_from(bells, DOORBELL, DOORBELL_SEND)?),
             ("console_bytes_per_send", bytes_per_send(console)?),
             ("boot_hypercalls", hypercalls.count() as u64),
@@ -158,6 +168,14 @@ impl Numbers {
             }
         };
         TARGETS.iter().filter(worse).map(|target| target.key).collect()
+    }
+}
+
+/// All that the guest did.
+fn instructions(exits: &[Exit]) -> u64 {
+    match exits {
+        [first, .., last] => last.count - first.count,
+        _ => 0,
     }
 }
 

@@ -6,6 +6,7 @@
 use anyhow::{Result, ensure};
 
 use super::{Lab, PROMPT, Scenario};
+use crate::build::variation::Variation;
 use crate::machine::Machine;
 use crate::qemu::{MachineOptions, Outcome, Script};
 
@@ -15,6 +16,9 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("sharing::parcels_that_are_not_what_they_must_be", lies),
     Scenario::new("sharing::a_ring_of_bytes_until_it_is_recalled", ring),
     Scenario::new("sharing::a_ring_whose_indices_go_wild", wild),
+    Scenario::new("sharing::rings_that_the_tree_names", named),
+    Scenario::new("sharing::memory_taken_away_by_force", seized),
+    Scenario::new("sharing::a_peer_that_ends_and_comes_back", peer_gone),
 ];
 
 /// Announces the peer on a ring of 16 KiB in byte mode, session 5, and has the guest find it.
@@ -24,9 +28,13 @@ const ATTACH: &str = "poke 7 0x00 0x474e5242\npoke 7 0x04 0x10001\npoke 7 0x08 4
 
 /// Boots Billy and plays `script` beside its prompt, up to its end.
 fn play(lab: &Lab, script: &str) -> Result<Machine> {
+    play_on(lab, script, MachineOptions::default())
+}
+
+fn play_on(lab: &Lab, script: &str, options: MachineOptions) -> Result<Machine> {
     let script = format!("expect console \"billy> \" within 60000\n{script}\nlog played\n");
     let script = Some(Script::Text(script.leak()));
-    let mut billy = lab.start(MachineOptions { script, ..MachineOptions::default() })?;
+    let mut billy = lab.start(MachineOptions { script, ..options })?;
     billy.expect(PROMPT)?;
     billy.wait_for_log("played")?;
     Ok(billy)
@@ -128,5 +136,47 @@ fn wild(lab: &Lab) -> Result<()> {
             "ring 8 with VM 3: waits",
         ],
     )?;
+    ends_well(billy)
+}
+
+fn named(lab: &Lab) -> Result<()> {
+    let script = "attach 16\nexpect attached 16\nrequest 16 echo 1 text=hello\nexpect reply 16 echo 1 text=hello\n\
+         detach 16\nattach 16 bytes\nexpect attached 16\nstream 16 300000\nexpect streamed 16 300000";
+    let variation = Variation { shared_memory: true, ..Variation::default() };
+    let options = MachineOptions { variation, ..MachineOptions::default() };
+    let mut billy = play_on(lab, script, options.clone())?;
+    shows(&mut billy, "ring list", &["ring 16 with VM 3: open, bytes"])?;
+    shows(
+        &mut billy,
+        "mem parcels",
+        &[
+            "parcel 0 of VM 3: label 16, 131072 bytes, mapped",
+            "parcel 1 of VM 3: label 17, 16384 bytes",
+        ],
+    )?;
+    ends_well(billy)?;
+
+    let script = "attach 16\nexpect attached 16\nrecall 16\nexpect released 16\nrecall 17\nexpect released 17";
+    let mut billy = play_on(lab, script, options)?;
+    shows(&mut billy, "mem parcels", &["nobody shares memory with this VM"])?;
+    ends_well(billy)
+}
+
+fn seized(lab: &Lab) -> Result<()> {
+    let script = "add ring 7 16384\nadd ring 8 16384\nexpect accepted 7\nexpect accepted 8\nattach 7\nattach 8\n\
+         expect attached 7\nexpect attached 8\nseize 7\nring 7 1\nwait ms 20\n\
+         request 8 echo 1 text=alive\nexpect reply 8 echo 1 text=alive";
+    let mut billy = play(lab, script)?;
+    let wanted =
+        ["ring 7 with VM 3: closed: its memory was taken away", "ring 8 with VM 3: open, messages"];
+    shows(&mut billy, "ring list", &wanted)?;
+    ends_well(billy)
+}
+
+fn peer_gone(lab: &Lab) -> Result<()> {
+    let script = "add ring 7 16384 peer=69\nstatus 69 RUNNING RUN\nexpect accepted 7\nattach 7\nexpect attached 7\n\
+         request 7 echo 1 text=one\nexpect reply 7 echo 1 text=one\nstatus 69 EXITED\nexpect released 7";
+    let mut billy = play(lab, script)?;
+    shows(&mut billy, "mem parcels", &["nobody shares memory with this VM"])?;
     ends_well(billy)
 }
