@@ -44,11 +44,14 @@ impl Layout {
             }};
         }
         let start = symbol!(_image_start);
+        // As the header says: the end may be farther away than an instruction reaches.
+        // SAFETY: the image begins with its header of 64 bytes, whose third double word is this.
+        let size = unsafe { core::ptr::with_exposed_provenance::<usize>(start + 16).read() };
         let (text_end, rodata_end) = (symbol!(_text_end), symbol!(_rodata_end));
         Self {
             text: start..text_end,
             rodata: text_end..rodata_end,
-            data: rodata_end..symbol!(_image_end),
+            data: rodata_end..start + size,
             stack_guard: symbol!(_stack_guard)..symbol!(_stack_bottom),
             stack: symbol!(_stack_bottom)..symbol!(_stack_top),
             exception_stack_guard: symbol!(_exception_stack_guard)

@@ -166,7 +166,7 @@ pub fn write_events(
     writeln!(out, "last events, and how many microseconds ago:")?;
     for event in trace.last(SHOWN_EVENTS) {
         let ago = frequency.duration(now.ticks_since(Instant::from_ticks(event.ticks)));
-        writeln!(out, "  {:>9} {}", ago.as_micros(), event.what)?;
+        writeln!(out, "  {:>9} {}", ago.as_micros() as u64, event.what)?;
     }
     Ok(())
 }

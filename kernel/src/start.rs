@@ -46,7 +46,7 @@ pub static BILLY_LOG: LogRing = LogRing::new();
 static LOGGER: Logger = Logger::new(&BILLY_LOG, || TIMERS.uptime());
 static PROBING: AtomicBool = AtomicBool::new(false);
 
-#[unsafe(link_section = ".noinit")]
+#[unsafe(link_section = ".first_heap")]
 static mut FIRST_HEAP_MEMORY: MaybeUninit<[u8; FIRST_HEAP]> = MaybeUninit::uninit();
 
 /// Why the kernel cannot run.

@@ -24,7 +24,10 @@ use trees::{Capabilities, Trees};
 /// code runs with the MMU on, on normal memory; device registers are accessed by `safe-mmio`. The
 /// compiler warns of every feature it has no name for, in every crate; clippy shows the warnings
 /// that mean something.
-const GUEST_FLAGS: [&str; 2] = ["-Ctarget-feature=-strict-align", "-Awarnings"];
+///
+/// The tiny code model is for images below 1 MiB: an address is one instruction, not two.
+const GUEST_FLAGS: [&str; 3] =
+    ["-Ctarget-feature=-strict-align", "-Awarnings", "-Ccode-model=tiny"];
 
 /// What `cargo xtask build` takes.
 #[derive(Args)]

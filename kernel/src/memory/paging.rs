@@ -35,6 +35,7 @@ static LIVE: Mutex<Option<Live>> = Mutex::new(None);
 #[repr(C, align(4096))]
 struct Substitute([u8; PAGE as usize]);
 
+#[unsafe(link_section = ".noinit")]
 static mut SUBSTITUTE: Substitute = Substitute([0; PAGE as usize]);
 
 struct Live {

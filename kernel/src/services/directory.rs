@@ -99,7 +99,7 @@ impl Directory {
         for word in lists.flat_map(|list| list.split(',')) {
             match label(word) {
                 Some(label) => labels.push(label),
-                None => log::warn!(target: "services", "{ARGUMENT} names no label: {word:?}"),
+                None => log::warn!(target: "services", "{ARGUMENT} names no label: '{word}'"),
             }
         }
         Self { labels, offers: RefCell::default(), channels: RefCell::default() }

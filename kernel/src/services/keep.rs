@@ -35,7 +35,7 @@ where
         if is_final(&error) || failures == FAILURES {
             return error;
         }
-        log::warn!(target: "service", "{name}: {error}; goes on in {} ms", pause.as_millis());
+        log::warn!(target: "service", "{name}: {error}; goes on in {} ms", pause.as_millis() as u64);
         clock.sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }

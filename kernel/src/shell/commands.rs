@@ -7,6 +7,7 @@ use crate::{
     ending::End,
     system::{Machine, System},
 };
+use core::fmt::{self, Write as _};
 use embedded_io_async::Write;
 use gunyah::{hypercalls::Hypercalls, rm::Timer};
 
@@ -159,12 +160,22 @@ where
         },
         "reboot" => return Ok(Next::End(End::Reboot)),
         "poweroff" => return Ok(Next::End(End::PowerOff)),
-        other => page.line(format_args!(
-            "unknown command '{}'; 'help' lists those there are",
-            other.escape_debug()
-        )),
+        other => page
+            .line(format_args!("unknown command '{}'; 'help' lists those there are", Shown(other))),
     }
     Ok(Next::Prompt)
+}
+
+/// What somebody typed, without what would act on a terminal.
+struct Shown<'a>(&'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c.is_control() {
+            true => write!(f, "{}", c.escape_unicode()),
+            false => f.write_char(c),
+        })
+    }
 }
 
 async fn write_when_full<T: Write>(page: &mut Page, terminal: &mut T) -> Result<(), T::Error> {

@@ -191,8 +191,9 @@ impl LineEditor {
         let (head, tail) = self.split();
         let Some(character) = last(head) else { return };
         let narrow_at_end = character.is_ascii() && tail.is_empty();
+        let end = self.cursor;
         self.cursor -= character.len_utf8();
-        self.line.remove(self.cursor);
+        self.line.drain(self.cursor..end);
         if narrow_at_end {
             print(out, &["\x08 \x08"]);
         } else {
@@ -201,8 +202,8 @@ impl LineEditor {
     }
 
     fn delete(&mut self, out: &mut dyn Write) {
-        if first(self.split().1).is_some() {
-            self.line.remove(self.cursor);
+        if let Some(character) = first(self.split().1) {
+            self.line.drain(self.cursor..self.cursor + character.len_utf8());
             self.show(out);
         }
     }

@@ -48,7 +48,7 @@ pub enum RequestError {
         error: RmError,
     },
     /// RM did not answer in time. Whether it did what was asked is unknown.
-    #[error("RM did not answer {request} within {} ms", after.as_millis())]
+    #[error("RM did not answer {request} within {} ms", after.as_millis() as u64)]
     Timeout {
         /// The request.
         request: RequestName,
