@@ -18,6 +18,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("requests::a_thousand_at_once_are_answered", flood),
     Scenario::new("requests::entropy_waits_and_nothing_waits_for_it", entropy),
     Scenario::new("requests::the_log_is_followed", log),
+    Scenario::new("requests::a_queue_that_appears_has_services_until_it_goes", late),
 ];
 
 /// Long runs on a busy machine.
@@ -170,15 +171,48 @@ fn entropy(lab: &Lab) -> Result<()> {
 }
 
 fn log(lab: &Lab) -> Result<()> {
-    // A doorbell whose interrupt is lost is found after seconds, which the log tells.
+    // A queue that goes is told by the log.
     plays(
         lab,
         "expect console \"billy> \"\n\
          request 2 log 1 4001\n\
          expect part 2 log 1\n\
-         irq 962 lose 1\n\
-         ring 3 0x1\n\
-         expect part 2 log 1 within 30000\n\
+         add queue-pair 30\n\
+         status 3 RUNNING\n\
+         wait ms 200\n\
+         remove queue-pair 30\n\
+         status 3 RUNNING\n\
+         expect console \"closed\"\n\
+         expect part 2 log 1\n\
          type \"poweroff\\r\"\n",
     )
+}
+
+fn late(lab: &Lab) -> Result<()> {
+    // By its label, which is the one for services; it goes with requests outstanding.
+    let mut billy = scripted(
+        lab,
+        "expect console \"billy> \"\n\
+         add queue-pair 256\n\
+         status 3 RUNNING\n\
+         request 256 echo 1 text=late\n\
+         expect reply 256 echo 1 text=late\n\
+         request 256 log 2 0001 times=3\n\
+         request 256 stats 9 02\n\
+         expect reply 256 stats 9\n\
+         remove queue-pair 256\n\
+         status 3 RUNNING\n\
+         expect console \"closed\"\n\
+         request 2 echo 1 text=still\n\
+         expect reply 2 echo 1 text=still\n\
+         type \"services\\r\"\n\
+         expect console \"outstanding 0\"\n\
+         type \"poweroff\\r\"\n",
+    )?;
+    billy.expect("bound to")?;
+    let list = billy.expect(PROMPT)?;
+    ensure!(!list.contains("msgq 256"), billy.failure("a queue that is gone has services"));
+    ensure!(list.contains("on msgq 2"), billy.failure("the queue that stays has none"));
+    billy.expect_exit(Outcome::End)?;
+    Ok(())
 }
