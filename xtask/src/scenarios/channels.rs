@@ -87,7 +87,8 @@ fn peer_ends(lab: &Lab) -> Result<()> {
          expect message 2 \"still {{n}}\" 50 within 60000\n\
          status 0x85 RUNNING RUN\nexpect console \"msgq 21 of VMID 0x85: new\"\n\
          send 21 again\nexpect message 21 again\n\
-         status 0x85 EXITED\nlog played\n"
+         status 0x85 EXITED\n\
+         expect console \"msgq 21 of VMID 0x85: closed, the peer ended\"\nlog played\n"
     );
     let mut billy = scripted(lab, script, MachineOptions::default())?;
     billy.expect(PROMPT)?;
