@@ -39,6 +39,7 @@ pub mod rings;
 pub mod services;
 pub mod sharing;
 pub mod shell;
+pub mod sorted;
 pub mod system;
 pub mod task;
 pub mod time;

@@ -143,7 +143,7 @@ fn heap(ram: &Range<u64>, taken: Vec<Range<u64>>) -> (Vec<Range<u64>>, bool) {
 
 /// Calls `found` for each part of `whole` that lies in none of `taken`.
 fn each_gap(whole: &Range<u64>, mut taken: Vec<Range<u64>>, mut found: impl FnMut(Range<u64>)) {
-    taken.sort_unstable_by_key(|range| range.start);
+    crate::sorted::sort_by_key(&mut taken, |range| range.start);
     let mut start = whole.start;
     for range in taken {
         if range.start > start {

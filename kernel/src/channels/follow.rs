@@ -159,7 +159,7 @@ where
             Err(error) => log::warn!(target: "rm", "{error}"),
         }
         vmids.extend(self.owner().await);
-        vmids.sort_unstable();
+        crate::sorted::sort_by_key(&mut vmids, |&vmid| vmid);
         vmids.dedup();
         for vmid in vmids.into_iter().take(super::peers::MOST_PEERS) {
             match self.manager.state(vmid).await {

@@ -263,7 +263,7 @@ pub fn discard_pending() {
 /// All interrupts in use, by INTID.
 pub fn usage() -> Vec<Usage> {
     let mut usage: Vec<_> = critical_section::with(|cs| TABLE.borrow_ref(cs).usage().collect());
-    usage.sort_unstable_by_key(|usage| usage.interrupt.intid);
+    crate::sorted::sort_by_key(&mut usage, |usage| usage.interrupt.intid);
     usage
 }
 
