@@ -5,8 +5,12 @@ use crate::{
     channels::{About, Queue, Use},
     names::name,
 };
-use core::{fmt::Display, future::pending};
-use embassy_futures::select::{Either, select};
+use core::{
+    fmt::Display,
+    future::{pending, poll_fn},
+    pin::pin,
+    task::Poll,
+};
 use gunyah::{
     hypercalls::Hypercalls,
     queue::{MessageReceiver, QueueError},
@@ -83,8 +87,16 @@ async fn until_over<E: Display>(target: &str, service: impl Future<Output = E>) 
 /// Runs a service whenever nothing else has claimed the channel, until that is closed.
 async fn while_open(about: &About, serve: impl AsyncFn()) {
     loop {
-        let taken = about.gate.until(|now| now != Use::Service);
-        if let Either::First(Use::Closed) = select(taken, serve()).await {
+        let mut taken = pin!(about.gate.until(|now| now != Use::Service));
+        let mut service = pin!(serve());
+        let used = poll_fn(|cx| {
+            // First what interrupts wake, unless somebody else has the channel now.
+            if about.gate.now() == Use::Service && service.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Use::Service);
+            }
+            taken.as_mut().poll(cx)
+        });
+        if used.await == Use::Closed {
             return;
         }
         let given_back = about.gate.until(|now| !matches!(now, Use::Claimed(_)));
