@@ -6,6 +6,7 @@ use std::fmt::Write;
 use anyhow::{Context, Result, ensure};
 
 use super::exits::{Exit, Trace, What};
+use super::storm;
 
 /// Hypercall numbers.
 const DOORBELL_SEND: u16 = 0x12;
@@ -42,7 +43,7 @@ const fn counted(key: &'static str, what: &'static str) -> Target {
 }
 
 /// All numbers, in the order of the table.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 16] = [
     less("boot_merged", "reset to first console byte, merged tree", 120_000),
     less("boot_overlay", "reset to first console byte, overlay applied", 600_000),
     less("image_bytes", "flat image", 128 << 10),
@@ -53,6 +54,9 @@ pub const TARGETS: [Target; 13] = [
     less("ring_message", "ring interrupt to reply published, 64 bytes", 400),
     counted("ring_stream_per_kib", "1 KiB streamed through a ring and back"),
     less("doorbell_round", "doorbell interrupt to reply rung", 400),
+    counted("doorbell_storm_1", "a doorbell answered, alone"),
+    counted("doorbell_storm_64", "a doorbell answered, 64 at once"),
+    less("idle_64_channels", "a minute with 64 idle doorbells and sources", 1),
     Target {
         key: "console_bytes_per_send",
         what: "console bytes per send",
@@ -69,7 +73,7 @@ pub struct Numbers(BTreeMap<String, u64>);
 
 impl Numbers {
     /// Finds the numbers in the traces of a machine with a merged tree, one with an overlay, one that has services on
-    /// its message queue, and one with rings.
+    /// its message queue, one with rings, and one with 64 doorbells.
     ///
     /// # Errors
     /// Something that is measured did not happen.
@@ -78,6 +82,7 @@ impl Numbers {
         overlay: &Trace,
         services: &Trace,
         ring: &Trace,
+        storm: &Trace,
         image_bytes: u64,
     ) -> Result<Self> {
         let boot = merged.part(None, "prompt")?;
@@ -101,6 +106,12 @@ impl Numbers {
             ),
             ("ring_stream_per_kib", instructions(ring.part(Some("stream"), "end")?) / 1024),
             ("doorbell_round", mean_from(bells, DOORBELL, DOORBELL_SEND)?),
+            ("doorbell_storm_1", instructions(storm.part(Some("alone"), "storm")?) / storm::ALONE),
+            (
+                "doorbell_storm_64",
+                instructions(storm.part(Some("storm"), "look")?) / storm::TOGETHER,
+            ),
+            ("idle_64_channels", instructions(storm.part(Some("idle"), "end")?)),
             ("console_bytes_per_send", bytes_per_send(console)?),
             ("boot_hypercalls", hypercalls.count() as u64),
             ("boot_traps", traps.count() as u64),
@@ -151,6 +162,13 @@ impl Numbers {
                 writeln!(table, "{:<46} {value:>9} {limit:>11} {known:>9}{verdict}", target.what);
         }
         table
+    }
+
+    /// Whether a doorbell among 64 costs more than one alone, by more than a tenth.
+    #[must_use]
+    pub fn storm_swells(&self) -> bool {
+        let cost = |key: &str| self.0.get(key).copied().unwrap_or_default();
+        cost("doorbell_storm_64") * 10 > cost("doorbell_storm_1") * 11
     }
 
     /// The keys of numbers that are worse than the baseline by more than `tolerance` of it.

@@ -62,3 +62,20 @@ fn json_comes_back_and_growth_is_found() {
     assert_eq!(numbers(1031, 220).grown(&known, 0.03), ["boot_merged"]);
     assert_eq!(numbers(900, 200).grown(&known, 0.03), ["console_bytes_per_send"]);
 }
+
+#[test]
+fn in_a_storm_a_doorbell_may_cost_a_tenth_more() {
+    let numbers = |alone, among| {
+        let values = [("doorbell_storm_1", alone), ("doorbell_storm_64", among)];
+        Numbers(values.map(|(key, value)| (key.to_owned(), value)).into())
+    };
+    assert!(!numbers(400, 440).storm_swells());
+    assert!(numbers(400, 441).storm_swells());
+}
+
+#[test]
+fn a_part_costs_what_is_between_its_ends() {
+    let exits = [event(100, What::Part("idle".into())), event(100, What::Wait), call(350, 1, None)];
+    assert_eq!(instructions(&exits), 250);
+    assert_eq!(instructions(&exits[..2]), 0);
+}
