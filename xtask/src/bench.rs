@@ -105,6 +105,22 @@ const RING_SCRIPT: &str = "\
     request 7 echo 5 text=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
     expect reply 7 echo 5
     wait ms 20
+    log bytes
+    stream 8 64
+    expect streamed 8 64
+    wait ms 5
+    stream 8 64
+    expect streamed 8 64
+    wait ms 5
+    stream 8 64
+    expect streamed 8 64
+    wait ms 5
+    stream 8 64
+    expect streamed 8 64
+    wait ms 5
+    stream 8 64
+    expect streamed 8 64
+    wait ms 5
     log stream
     stream 8 1048576
     expect streamed 8 1048576

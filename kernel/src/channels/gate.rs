@@ -50,6 +50,11 @@ impl Gate {
         self.0.until(|now| wanted(now).then_some(now)).await
     }
 
+    /// Whether the channel is closed.
+    pub fn is_closed(&self) -> bool {
+        self.now() == Use::Closed
+    }
+
     /// Waits until the channel is closed.
     pub async fn closed(&self) {
         self.until(|now| now == Use::Closed).await;

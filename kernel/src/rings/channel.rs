@@ -5,6 +5,7 @@ use super::{
     memory::{RingMemory, Ringer, Unfit},
 };
 use crate::{
+    channels::Gate,
     memory::shared::Lease,
     services::{Channel, ChannelError, Directory, Identity, Medium, TransportError},
 };
@@ -12,6 +13,8 @@ use alloc::{rc::Rc, string::String};
 use core::{
     cell::{Cell, RefCell},
     future::poll_fn,
+    mem,
+    pin::pin,
     task::{Poll, Waker},
 };
 use embassy_futures::select::{Either, select};
@@ -157,26 +160,39 @@ impl RingChannel {
         free
     }
 
-    /// Serves the ring until it is closed, its memory recalled, or `ended` comes. The memory goes
-    /// back before this returns.
+    /// Serves the ring until it is closed, its memory recalled, or one of `gates` closed: those of
+    /// its doorbells. The memory goes back before this returns.
     pub async fn run<H: Hypercalls>(
         &self,
         lease: Lease,
         bell: &Doorbell<H>,
         source: &DoorbellSource<H>,
         directory: &Directory,
-        ended: impl Future<Output = ()>,
+        gates: [&Gate; 2],
     ) -> RingEnd {
         let end = match RingMemory::new(lease) {
             Ok(memory) => {
-                let lease = memory.clone();
-                let stop = select(lease.lease().recalled(), ended);
+                let copy = memory.clone();
+                let lease = copy.lease();
                 let kicks = Kicks::only(bell);
-                let end = match select(stop, self.serve(&memory, bell, source, directory)).await {
-                    Either::First(Either::First(())) => RingEnd::Recalled,
-                    Either::First(Either::Second(())) => RingEnd::Ended,
-                    Either::Second(end) => end,
-                };
+                let [one, other] = gates;
+                let mut stop = pin!(select(lease.recalled(), select(one.closed(), other.closed())));
+                let mut serve = pin!(self.serve(&memory, bell, source, directory));
+                let mut waits = false;
+                let end = poll_fn(|cx| {
+                    // Who tells of the end wakes the task, so after the first time a look is enough.
+                    let told = lease.is_recalled() || gates.iter().any(|gate| gate.is_closed());
+                    if (told || !mem::replace(&mut waits, true))
+                        && let Poll::Ready(why) = stop.as_mut().poll(cx)
+                    {
+                        return Poll::Ready(match why {
+                            Either::First(()) => RingEnd::Recalled,
+                            Either::Second(_) => RingEnd::Ended,
+                        });
+                    }
+                    serve.as_mut().poll(cx)
+                })
+                .await;
                 drop(kicks);
                 end
             }

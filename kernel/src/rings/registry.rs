@@ -13,7 +13,6 @@ use crate::{
 };
 use alloc::{boxed::Box, rc::Rc, sync::Arc, vec::Vec};
 use core::cell::{Cell, RefCell};
-use embassy_futures::select::select;
 use gunyah::{hypercalls::Hypercalls, rm::Timer};
 use gunyah_abi::CapabilityId;
 
@@ -173,11 +172,8 @@ impl Entry {
         channels.spawn(
             name("ring", label),
             Box::pin(async move {
-                let closed = select(receiver.about.gate.closed(), source.about.gate.closed());
-                let ended = async {
-                    closed.await;
-                };
-                ring.run(lease, &receiver.receiver, &source.source, directory, ended).await;
+                let gates = [&receiver.about.gate, &source.about.gate];
+                ring.run(lease, &receiver.receiver, &source.source, directory, gates).await;
                 source.about.gate.release();
                 receiver.about.gate.release();
             }),

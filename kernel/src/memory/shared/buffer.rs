@@ -163,11 +163,16 @@ impl Lease {
         self.regions.iter().any(SharedRegion::is_gone)
     }
 
+    /// Tells whether the memory is wanted back.
+    pub fn is_recalled(&self) -> bool {
+        self.buffer.with(|slot| matches!(slot, Slot::Recalled))
+    }
+
     /// Waits until the memory is wanted back. One task at a time waits.
     pub async fn recalled(&self) {
         poll_fn(|cx| {
             self.buffer.user.register(cx.waker());
-            match self.buffer.with(|slot| matches!(slot, Slot::Recalled)) {
+            match self.is_recalled() {
                 true => Poll::Ready(()),
                 false => Poll::Pending,
             }

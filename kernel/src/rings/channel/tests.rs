@@ -41,7 +41,7 @@ struct Rig {
     bell: &'static Doorbell<FakeVm>,
     source: &'static DoorbellSource<FakeVm>,
     directory: &'static Directory,
-    ended: &'static Cell<bool>,
+    gate: &'static Gate,
     tasks: Tasks<'static>,
     task: usize,
 }
@@ -84,16 +84,15 @@ impl Rig {
             bell: leak(Doorbell::new(guest.clone(), to_guest.receiver, DoorbellTrigger::Edge)),
             source: leak(DoorbellSource::new(guest, to_peer.source)),
             directory,
-            ended: leak(Cell::new(false)),
+            gate: leak(Gate::default()),
             tasks: Tasks::new(),
             task: 0,
         };
         let (channel, bell, source) = (rig.channel, rig.bell, rig.source);
-        let (directory, ended) = (rig.directory, rig.ended);
+        let (directory, gate) = (rig.directory, rig.gate);
         let lease = rig.buffer.lease().unwrap();
-        let end = poll_fn(move |_| if ended.get() { Poll::Ready(()) } else { Poll::Pending });
         rig.task = rig.tasks.spawn(async move {
-            channel.run(lease, bell, source, directory, end).await;
+            channel.run(lease, bell, source, directory, [gate, gate]).await;
         });
         rig.settle();
         rig
@@ -326,8 +325,8 @@ fn memory_that_is_taken_away_by_force_closes_the_ring() {
 fn a_ring_whose_bells_go_ends() {
     let mut rig = Rig::new();
     let halves = rig.attach(Modes::BYTES);
-    rig.ended.set(true);
-    rig.ring();
+    rig.gate.set(crate::channels::Use::Closed);
+    rig.settle();
     assert_eq!(rig.end(), Some(RingEnd::Ended));
     drop(halves);
 }
