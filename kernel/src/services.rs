@@ -5,7 +5,7 @@
 //! [`Channel`] serves those that are offered to one peer, over any [`Transport`]. Those that are
 //! shipped are in [`shipped`].
 //!
-//! A channel that no service is bound to is raw: what comes is sent back ([`echo`]). Doorbells
+//! A channel that no service is bound to is raw: what comes is sent back ([`mod@echo`]). Doorbells
 //! carry no messages and have a service of their own ([`doorbell`]).
 
 mod channel;
