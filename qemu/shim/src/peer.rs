@@ -55,6 +55,8 @@ struct Bells {
     rung_by_guest: Option<DoorbellIndex>,
     rung_by_peer: Option<DoorbellIndex>,
     sends_seen: u64,
+    /// Rings that no step has counted by their label.
+    heard: u64,
 }
 
 /// The two queues of one label, named from the guest's side.
@@ -64,6 +66,8 @@ struct Queues {
     from_guest: QueueIndex,
     to_guest: QueueIndex,
     unsent_answer: Option<Vec<u8>>,
+    /// Whether the guest's messages are left where they are.
+    held: bool,
 }
 
 /// The peer of one guest.
@@ -179,7 +183,7 @@ impl Peer {
 
     /// Shares a queue pair.
     pub fn add_queues(&mut self, label: u32, from_guest: QueueIndex, to_guest: QueueIndex) {
-        self.queues.push(Queues { label, from_guest, to_guest, unsent_answer: None });
+        self.queues.push(Queues { label, from_guest, to_guest, unsent_answer: None, held: false });
     }
 
     /// The guest is about to be reset, and with it what is shared: goes from all rings.

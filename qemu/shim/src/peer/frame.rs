@@ -163,7 +163,12 @@ pub(super) fn seen(peer: &Peer, condition: &FrameCondition) -> String {
     if let FrameCondition::Answers { .. } = condition {
         return format!("{} came", peer.player.done);
     }
-    let others = peer.messages.iter().filter(|(found, _)| found == label);
+    left(peer, *label)
+}
+
+/// What there is of a label that no step has taken, for a failure's message.
+pub(super) fn left(peer: &Peer, label: u32) -> String {
+    let others = peer.messages.iter().filter(|(found, _)| *found == label);
     let last = others.clone().next_back().map(|(_, message)| shown(message));
     let last = last.unwrap_or_else(|| "nothing".into());
     format!("{} other messages came, the last {last}", others.count())

@@ -25,6 +25,7 @@ impl Peer {
                 continue;
             }
             self.bells_heard += sends - bells.sends_seen;
+            bells.heard += sends - bells.sends_seen;
             bells.sends_seen = sends;
             let flags = doorbell.receive(u64::MAX);
             log::debug!("peer: doorbell {} rung with {flags:#x}", bells.label);
@@ -43,7 +44,7 @@ impl Peer {
     /// Receives the guest's messages; sends each back with a prefix. No message is taken while an answer waits for room.
     pub(super) fn answer_messages(&mut self, surroundings: &mut Surroundings<'_>) {
         for index in 0..self.queues.len() {
-            while self.send_answer(index, surroundings) {
+            while self.send_answer(index, surroundings) && !self.queues[index].held {
                 let queues = &self.queues[index];
                 let (label, queue) = (queues.label, queues.from_guest);
                 let queue = surroundings.objects.queue(queue);

@@ -114,13 +114,18 @@ fn overdue(peer: &Peer, verb: &Verb, began: u64, surroundings: &Surroundings<'_>
             format!("the console's last output is \"{tail}\"")
         }
         Condition::Open => "the guest has not opened its console".to_string(),
-        Condition::Bells(_) => format!("{} rings came", peer.bells_heard),
+        Condition::Bells { label, .. } => {
+            let meant = peer.bells.iter().filter(|bells| Some(bells.label) == *label);
+            let heard = label.map_or(peer.bells_heard, |_| meant.map(|bells| bells.heard).sum());
+            format!("{heard} rings came")
+        }
         Condition::Messages(_) => format!("{} messages came", peer.messages_heard),
         Condition::Message { .. } => format!("{} of them came", peer.player.done),
         Condition::Exit { .. } => "the guest still runs".to_string(),
         Condition::Memory(condition) => memory::seen(peer, condition, surroundings),
         Condition::Ring(condition) => ring::seen(peer, condition),
         Condition::Frame(condition) => frame::seen(peer, condition),
+        Condition::Nothing(label) => frame::left(peer, *label),
         Condition::Idle => format!("{} blocks go on", peer.beside.len()),
         Condition::Milliseconds(_) => "time stood still".to_string(),
     };
@@ -146,6 +151,14 @@ fn attempt(
         Verb::Flood { bytes, chunk } => flood(peer, *bytes, *chunk, surroundings),
         Verb::Silent(silent) => {
             peer.silent = *silent;
+            Progress::Done
+        }
+        Verb::Hold { label, held } => {
+            let mut found = peer.queues.iter_mut().filter(|queues| queues.label == *label);
+            let Some(queues) = found.next() else {
+                return Progress::Failed(format!("the guest has no message queue {label}"));
+            };
+            queues.held = *held;
             Progress::Done
         }
         Verb::Open(open) => refused(surroundings.rm.owner_open(peer.vm, *open)),
@@ -187,7 +200,13 @@ fn holds(
             let ready = |uart: &Uart| uart.vm() == peer.vm && uart.room() > 0;
             surroundings.rm.is_console_open(peer.vm) || surroundings.uarts.iter().any(ready)
         }
-        Condition::Bells(count) => consume(&mut peer.bells_heard, *count),
+        Condition::Bells { count, label: None } => consume(&mut peer.bells_heard, *count),
+        Condition::Bells { count, label: Some(label) } => {
+            let is_source =
+                |bells: &&mut super::Bells| bells.label == *label && bells.rung_by_guest.is_some();
+            let source = peer.bells.iter_mut().find(is_source);
+            source.is_some_and(|source| consume(&mut source.heard, *count))
+        }
         Condition::Messages(count) => consume(&mut peer.messages_heard, *count),
         Condition::Message { label, text, count } => {
             return message(peer, *label, text, *count);
@@ -209,6 +228,7 @@ fn holds(
             Ok(holds) => holds,
             Err(reason) => return Progress::Failed(reason),
         },
+        Condition::Nothing(label) => peer.messages.iter().all(|(found, _)| found != label),
         Condition::Idle => peer.beside.is_empty(),
         Condition::Milliseconds(ms) => surroundings.now >= nanoseconds(began, *ms),
     })

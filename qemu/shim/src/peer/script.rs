@@ -10,6 +10,7 @@
 //! | `type TEXT` | types on the guest's console, or on its UART, as fast as the guest keeps up |
 //! | `flood BYTES [CHUNK]` | writes to the guest's console as fast as RM takes it |
 //! | `silent on`, `silent off` | stops or begins again to answer doorbells and messages |
+//! | `hold LABEL on`, `hold LABEL off` | leaves what the guest sends in its queue, which gets full; or takes it again |
 //! | `open`, `close` | opens or closes the guest's console as its owner |
 //! | `late-open` | as `open`, and the console is not open from the start |
 //! | `never-open` | the console is not open from the start |
@@ -52,7 +53,7 @@
 //! |---|---|
 //! | `console TEXT` | the guest printed it, after what the last such step found |
 //! | `open` | the guest has opened its console, or is ready to receive on a UART |
-//! | `bells N` | the guest rang N times more than such steps have counted |
+//! | `bells N [LABEL]` | the guest rang N times more than such steps have counted, whatever or with that label |
 //! | `messages N` | the guest sent N messages more than such steps have counted |
 //! | `message LABEL TEXT [COUNT]` | the guest sent these, through a queue or a ring, with nothing else between on that queue; another message fails the run |
 //! | `exit KIND [CODE]` | the guest ended: `off`, `reset`, `reset2` (CODE is the type) or `vm-exit` |
@@ -64,6 +65,7 @@
 //! | `reply LABEL SERVICE ID [PAYLOAD]`, `part …` | that reply came, or such a part of one; others may be before it |
 //! | `refusal LABEL SERVICE ID [CODE [FIELD]]` | that error reply came |
 //! | `answers LABEL N` | N replies or refusals came that no other step has taken |
+//! | `nothing LABEL` | every message of that label was taken by a step |
 //! | `idle` | all that was begun beside has come to its end |
 //! | `ms N` | N milliseconds passed |
 //!
@@ -143,6 +145,7 @@ pub(super) enum Verb {
     Type(String),
     Flood { bytes: u64, chunk: usize },
     Silent(bool),
+    Hold { label: u32, held: bool },
     Open(bool),
     NeverOpen,
     Repeat { count: u64, block: Script },
@@ -161,13 +164,14 @@ pub(super) enum Verb {
 pub(super) enum Condition {
     Console(String),
     Open,
-    Bells(u64),
+    Bells { count: u64, label: Option<u32> },
     Messages(u64),
     Message { label: u32, text: String, count: u64 },
     Exit { kind: ExitKind, code: Option<u64> },
     Frame(FrameCondition),
     Memory(MemoryCondition),
     Ring(RingCondition),
+    Nothing(u32),
     Idle,
     Milliseconds(u64),
 }
@@ -281,7 +285,10 @@ impl Script {
                 Verb::Await { condition, .. } => condition,
                 _ => return false,
             };
-            matches!(condition, Condition::Message { .. } | Condition::Frame(_))
+            matches!(
+                condition,
+                Condition::Message { .. } | Condition::Frame(_) | Condition::Nothing(_)
+            )
         };
         self.has(&compares)
     }
@@ -325,6 +332,7 @@ fn verb(line: &str) -> Result<Verb, Problem> {
             },
         },
         "silent" => Verb::Silent(words.switch()?),
+        "hold" => Verb::Hold { label: words.number("label")?, held: words.switch()? },
         "open" | "late-open" => Verb::Open(true),
         "close" => Verb::Open(false),
         "never-open" => Verb::NeverOpen,
@@ -377,7 +385,7 @@ fn condition(words: &mut Words) -> Result<Condition, Problem> {
     Ok(match word.as_str() {
         "console" => Condition::Console(words.text("text")?),
         "open" => Condition::Open,
-        "bells" => Condition::Bells(words.number("count")?),
+        "bells" => Condition::Bells { count: words.number("count")?, label: optional(words)? },
         "messages" => Condition::Messages(words.number("count")?),
         "message" => Condition::Message {
             label: words.number("label")?,
@@ -388,6 +396,7 @@ fn condition(words: &mut Words) -> Result<Condition, Problem> {
             kind: exit_kind(words.text("kind of exit")?)?,
             code: optional(words)?,
         },
+        "nothing" => Condition::Nothing(words.number("label")?),
         "idle" => Condition::Idle,
         "ms" => Condition::Milliseconds(words.number("milliseconds")?),
         _ => match further_condition(&word, words)? {

@@ -114,6 +114,22 @@ fn no_echo_is_lost_when_the_guest_reads_late() {
 }
 
 #[test]
+fn a_queue_that_is_held_gets_full() {
+    let mut rig = Rig::scripted("hold 9 on\nwait bells 1\nhold 9 off\nwait messages 8");
+    rig.run();
+    for number in 0..8u8 {
+        assert_eq!(rig.send(4, &[number]), 0);
+        rig.run();
+    }
+    assert_eq!(rig.send(4, b"full"), 61);
+    rig.native::<2>(0x12, &[3, 1, 0]);
+    rig.run();
+    rig.run();
+    assert_eq!(rig.machine.peers[0].unfinished(), None);
+    assert_eq!(rig.send(4, b"again"), 0);
+}
+
+#[test]
 fn silence_stops_all_answers() {
     let mut rig = Rig::scripted("silent on\nwait bells 1\nwait messages 1\nsilent off");
     rig.run();
@@ -149,6 +165,29 @@ fn plain_kicks_come_one_a_turn() {
     }
     rig.run();
     assert!(rig.signals.take().is_empty());
+}
+
+#[test]
+fn rings_and_messages_are_told_apart_by_label() {
+    let script =
+        "silent on\nadd source 20\nwait bells 2 7\nwait message 9 one\nexpect nothing 9 within 0";
+    let mut rig = Rig::scripted(script);
+    rig.run();
+    for source in [3, 6, 6, 3] {
+        assert_eq!(rig.native(0x12, &[source, 1, 0]), [0, 0], "{source}");
+        rig.run();
+    }
+    rig.send(4, b"one");
+    assert_eq!(rig.pump(), None);
+    assert_eq!(rig.machine.peers[0].unfinished(), None);
+    let mut rig = Rig::scripted(script);
+    rig.run();
+    for _ in 0..2 {
+        rig.send(4, b"one");
+        rig.native::<2>(0x12, &[3, 1, 0]);
+    }
+    let reason = failure(&mut rig);
+    assert!(reason.contains("1 other messages came, the last 3 bytes \"one\""), "{reason}");
 }
 
 #[test]
