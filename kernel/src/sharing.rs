@@ -11,8 +11,9 @@ use gunyah::{
 };
 use gunyah_abi::rm::{MessageId, VmState};
 
-/// Notifications that wait while one is dealt with.
-const WAITING: usize = 16;
+/// Notifications that wait while one is dealt with, which may take as long as the Resource Manager
+/// keeps silent. One of memory that is missed never comes again.
+const WAITING: usize = 64;
 
 /// Accepts and releases parcels as their owners want, for ever.
 pub async fn follow<H, C>(system: &System<H, C>)

@@ -118,8 +118,8 @@ pub fn memory<H, C, M: Machine>(page: &mut Page, system: &System<H, C>, machine:
     }
     let heap = machine.heap();
     page.line(format_args!(
-        "heap: {} in use, {} with rounding, of {}",
-        Bytes(heap.used),
+        "heap: {} bytes in use, {} with rounding, of {}",
+        heap.used,
         Bytes(heap.reserved),
         Bytes(heap.total)
     ));
