@@ -30,6 +30,7 @@ mod rm;
 mod services;
 mod sharing;
 mod shell;
+mod soak;
 mod trees;
 mod uart;
 
@@ -121,6 +122,7 @@ fn all() -> impl Iterator<Item = &'static Scenario> {
         uart::SCENARIOS,
         rm::SCENARIOS,
         faults::SCENARIOS,
+        soak::SCENARIOS,
     ]
     .into_iter()
     .flatten()
