@@ -125,7 +125,7 @@ fn duplicated(lab: &Lab) -> Result<()> {
         &[
             ("rm peers", &["VMID 0x3"]),
             ("rm peers", &["VMID 0x3"]),
-            ("rm stats", &["replies to nobody 2"]),
+            ("rm stats", &["replies to another request 2"]),
         ],
     )?;
     is_well(billy)
@@ -174,7 +174,7 @@ fn notifications(lab: &Lab) -> Result<()> {
     let script = "notify 0x561000ff text\nnotify 0x511000ff\nnotify VM_SHUTDOWN \"\\x01\"\n\
                   notify CONSOLE_CHARS \"\\x00\"\nnotify CONSOLE_CHARS \"\\x00\\x00\\x7f\\x00x\"";
     let mut billy = faulty(lab, script)?;
-    answers(&mut billy, &[("rm stats", &["unknown 3, malformed 2"])])?;
+    answers(&mut billy, &[("rm stats", &["unknown 2, malformed 3"])])?;
     is_well(billy)
 }
 
