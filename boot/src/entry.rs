@@ -126,6 +126,7 @@ unsafe extern "C" fn entry() -> ! {
         "add x1, x1, :lo12:_relr_start",
         "adrp x2, _relr_end",
         "add x2, x2, :lo12:_relr_end",
+        "mov x9, #(1 << 63)",
         "2: cmp x1, x2",
         "b.hs 6f",
         "ldr x3, [x1], #8",
@@ -137,14 +138,15 @@ unsafe extern "C" fn entry() -> ! {
         "b 2b",
         "3: sub x6, x4, #8", // bit 1 is about the word at x4
         "add x4, x4, #(63 * 8)",
+        "rbit x3, x3", // so that the lowest bit is the first that clz finds
+        "mov x5, xzr",
         "b 5f",
-        "4: rbit x5, x3",
-        "clz x5, x5",
+        "4: clz x5, x3",
         "ldr x7, [x6, x5, lsl #3]",
         "add x7, x7, x0",
         "str x7, [x6, x5, lsl #3]",
-        "5: sub x5, x3, #1",
-        "ands x3, x3, x5", // without its lowest bit
+        "5: lsr x7, x9, x5",
+        "bics x3, x3, x7",
         "b.ne 4b",
         "b 2b",
         // BSS, which the linker script aligns to 64 bytes at both ends.

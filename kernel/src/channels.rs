@@ -221,11 +221,7 @@ where
         self.board.enable(interrupt, name, handler).map_err(ChannelError::Interrupt)?;
         let bell = Rc::new(BellService::new(about, interrupt.intid, receiver));
         self.list.borrow_mut().push(Channel::Bell(bell.clone()));
-        let (served, clock) = (bell.clone(), self.clock.clone());
-        self.board.spawn(
-            name,
-            Box::pin(async move { services::serve_bell(&served, name, &clock).await }),
-        );
+        self.board.spawn(name, services::serve_bell(bell.clone(), name, self.clock.clone()));
         Ok(bell)
     }
 
@@ -288,13 +284,11 @@ where
                 Some(_) => name("echo", label),
                 None => name("msgq", label),
             };
-            let (served, clock, directory) = (queue.clone(), self.clock.clone(), self.directory);
-            self.board.spawn(
-                name,
-                Box::pin(async move {
-                    services::serve_queue(&served, directory, name, &clock).await;
-                }),
-            );
+            let clock = self.clock.clone();
+            let task = services::serve_queue(queue.clone(), self.directory, name, clock);
+            if let Some(task) = task {
+                self.board.spawn(name, task);
+            }
         }
         Ok(queue)
     }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
-use core::task::{Poll, Waker};
+use core::task::{Context, Poll, Waker};
 
 /// A value, and the tasks that wait for it to change.
 #[derive(Default)]
@@ -30,16 +30,22 @@ impl<T: Copy> Watched<T> {
         self.waiting.take().into_iter().for_each(Waker::wake);
     }
 
+    /// Has the task woken by the next change; one that waits already is not added again.
+    #[inline(never)]
+    pub fn register(&self, cx: &Context<'_>) {
+        let mut waiting = self.waiting.borrow_mut();
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+    }
+
     /// Waits until the value is one that is wanted, and returns what `wanted` makes of it.
     pub async fn until<R>(&self, wanted: impl Fn(T) -> Option<R>) -> R {
         poll_fn(|cx| {
             if let Some(result) = wanted(self.now.get()) {
                 return Poll::Ready(result);
             }
-            let mut waiting = self.waiting.borrow_mut();
-            if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-                waiting.push(cx.waker().clone());
-            }
+            self.register(cx);
             Poll::Pending
         })
         .await

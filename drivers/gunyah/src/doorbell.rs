@@ -1,5 +1,6 @@
 //! Doorbells: the receiving end in its two interrupt modes, and the source.
 
+use crate::counter::count;
 use crate::hypercalls::{Hypercalls, again};
 use crate::waiter::Waiter;
 use core::future::poll_fn;
@@ -100,7 +101,7 @@ impl<H: Hypercalls> Doorbell<H> {
     /// The vIRQ's handler, to be called before the end of interrupt.
     #[inline]
     pub fn on_interrupt(&self) {
-        self.counters.interrupts.fetch_add(1, Ordering::Relaxed);
+        count(&self.counters.interrupts, 1);
         match self.trigger {
             DoorbellTrigger::Edge => self.state.store(RUNG, Ordering::Release),
             DoorbellTrigger::Level => match self.receive() {

@@ -18,6 +18,7 @@ impl Input {
     }
 
     /// Bytes that can be read, or `None` without a peer.
+    #[inline]
     fn available(&mut self, view: View<'_>) -> Result<Option<u32>, RingError> {
         let Some(head) = self.link.poll(view)? else {
             return Ok(None);

@@ -1,6 +1,10 @@
 //! Who uses a channel, as something that tasks can wait for.
 
 use crate::watched::Watched;
+use core::cell::Cell;
+use core::future::poll_fn;
+use core::pin::Pin;
+use core::task::Poll;
 
 /// What a channel is used for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,19 +19,29 @@ pub enum Use {
 }
 
 /// The use of a channel. Tasks of one CPU wait for its change.
-#[derive(Default)]
-pub struct Gate(Watched<Use>);
+pub struct Gate {
+    used: Watched<Use>,
+    /// How often the use changed, plus one.
+    changes: Cell<u64>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { used: Watched::default(), changes: Cell::new(1) }
+    }
+}
 
 impl Gate {
     /// What the channel is used for now.
     pub fn now(&self) -> Use {
-        self.0.get()
+        self.used.get()
     }
 
     /// Changes the use and wakes who waits; what is closed stays so.
     pub fn set(&self, new: Use) {
         if self.now() != Use::Closed {
-            self.0.set(new);
+            self.changes.set(self.changes.get().wrapping_add(1));
+            self.used.set(new);
         }
     }
 
@@ -47,7 +61,41 @@ impl Gate {
 
     /// Waits until the channel is used in a way that is wanted, and returns it.
     pub async fn until(&self, wanted: impl Fn(Use) -> bool) -> Use {
-        self.0.until(|now| wanted(now).then_some(now)).await
+        self.used.until(|now| wanted(now).then_some(now)).await
+    }
+
+    /// Waits for the service's turn, which comes back only after something else had the channel once it is `over`.
+    /// False if the channel is closed.
+    pub fn turn(&self, mut over: bool) -> impl Future<Output = bool> {
+        poll_fn(move |cx| {
+            let now = self.now();
+            over &= now == Use::Service;
+            match now {
+                Use::Closed => return Poll::Ready(false),
+                Use::Service if !over => return Poll::Ready(true),
+                _ => self.used.register(cx),
+            }
+            Poll::Pending
+        })
+    }
+
+    /// Runs the channel's service while it has its turn; `None` if the turn ends before the service does. Polled by
+    /// one task: while nothing changes, the waker that was left here once is not looked for again.
+    pub fn while_service<F: Future>(
+        &self,
+        mut service: Pin<&mut F>,
+    ) -> impl Future<Output = Option<F::Output>> {
+        let mut seen = 0;
+        poll_fn(move |cx| {
+            if seen != self.changes.get() {
+                if self.now() != Use::Service {
+                    return Poll::Ready(None);
+                }
+                self.used.register(cx);
+                seen = self.changes.get();
+            }
+            service.as_mut().poll(cx).map(Some)
+        })
     }
 
     /// Whether the channel is closed.
@@ -64,6 +112,7 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::pin::pin;
     use gunyah::fake::Tasks;
 
     #[test]
@@ -90,6 +139,68 @@ mod tests {
     }
 
     #[test]
+    fn a_service_runs_until_the_channel_is_used_otherwise() {
+        let (gate, polls) = (Gate::default(), Cell::new(0));
+        let mut tasks = Tasks::new();
+        let task = tasks.spawn(async {
+            let service = pin!(poll_fn(|cx| {
+                polls.set(polls.get() + 1);
+                if polls.get() == 1 {
+                    cx.waker().wake_by_ref();
+                }
+                Poll::<()>::Pending
+            }));
+            assert_eq!(gate.while_service(service).await, None);
+        });
+        tasks.run_until_idle();
+        assert_eq!((polls.get(), gate.used.waiting()), (2, 1));
+        // Taken and given back before the service could see it.
+        assert!(gate.claim("ring"));
+        gate.release();
+        tasks.run_until_idle();
+        assert_eq!((polls.get(), gate.used.waiting()), (3, 1));
+        assert!(gate.claim("ring"));
+        tasks.run_until_idle();
+        assert!(tasks.is_done(task));
+        assert_eq!(polls.get(), 3);
+    }
+
+    #[test]
+    fn a_service_that_is_over_gets_its_turn_after_something_else() {
+        let (gate, turns) = (Gate::default(), Cell::new(0));
+        let mut tasks = Tasks::new();
+        let task = tasks.spawn(async {
+            while gate.turn(turns.get() > 0).await {
+                turns.set(turns.get() + 1);
+            }
+        });
+        for _ in 0..3 {
+            tasks.run_until_idle();
+            assert_eq!(turns.get(), 1);
+            gate.release();
+        }
+        assert!(gate.claim("ring"));
+        tasks.run_until_idle();
+        gate.release();
+        tasks.run_until_idle();
+        assert_eq!((turns.get(), tasks.is_done(task)), (2, false));
+        gate.set(Use::Closed);
+        tasks.run_until_idle();
+        assert!(tasks.is_done(task));
+    }
+
+    #[test]
+    fn a_service_may_end_by_itself() {
+        let gate = Gate::default();
+        let mut tasks = Tasks::new();
+        let task = tasks.spawn(async {
+            assert_eq!(gate.while_service(pin!(async { 7 })).await, Some(7));
+        });
+        tasks.run_until_idle();
+        assert!(tasks.is_done(task));
+    }
+
+    #[test]
     fn a_task_that_looks_often_waits_once() {
         let gate = Gate::default();
         let mut tasks = Tasks::new();
@@ -97,6 +208,6 @@ mod tests {
         for _ in 0..5 {
             tasks.run_one(task);
         }
-        assert_eq!(gate.0.waiting(), 1);
+        assert_eq!(gate.used.waiting(), 1);
     }
 }

@@ -181,7 +181,7 @@ impl RingChannel {
                 let mut waits = false;
                 let end = poll_fn(|cx| {
                     // Who tells of the end wakes the task, so after the first time a look is enough.
-                    let told = lease.is_recalled() || gates.iter().any(|gate| gate.is_closed());
+                    let told = one.is_closed() || other.is_closed() || lease.is_recalled();
                     if (told || !mem::replace(&mut waits, true))
                         && let Poll::Ready(why) = stop.as_mut().poll(cx)
                     {

@@ -1,7 +1,7 @@
 //! What a ring is made of: leased pages, and the bell at the other side.
 
 use super::channel::Counts;
-use crate::memory::shared::{Access, Lease};
+use crate::memory::shared::{Access, Lease, SharedRegion};
 use alloc::rc::Rc;
 use core::{ptr::NonNull, sync::atomic::AtomicU64};
 use gunyah::{doorbell::DoorbellSource, hypercalls::Hypercalls};
@@ -53,8 +53,9 @@ impl RingMemory {
     }
 
     /// Whether the hypervisor took pages away.
+    #[inline]
     pub fn is_gone(&self) -> bool {
-        self.lease.is_gone()
+        self.lease.regions().first().is_some_and(SharedRegion::is_gone)
     }
 }
 
@@ -81,6 +82,7 @@ impl<H> Clone for Ringer<'_, H> {
 impl<H> Copy for Ringer<'_, H> {}
 
 impl<H: Hypercalls> Bell for Ringer<'_, H> {
+    #[inline]
     fn ring(&self) {
         match self.source.ring(LOOK) {
             Ok(_) => self.counts.rung.set(self.counts.rung.get() + 1),

@@ -12,7 +12,7 @@ use crate::channels::Queue;
 use alloc::string::ToString;
 use gunyah::{
     hypercalls::Hypercalls,
-    queue::{MessageReceiver, MessageSender, QueueError},
+    queue::{MessageReceiver, QueueError},
 };
 use gunyah_abi::message_queue::MAX_MESSAGE_SIZE;
 use repeats::Repeats;
@@ -24,14 +24,13 @@ pub const ANSWER_PREFIX: &[u8] = b"re:";
 /// How much of an answer the log shows.
 const SHOWN: usize = 60;
 
-/// Echoes until the queue breaks or the hypervisor refuses it.
+/// Echoes until the queue breaks or the hypervisor refuses it. What comes where nothing can be sent is only counted.
 ///
 /// # Errors
 ///
 /// Why it ended.
 pub async fn echo<H: Hypercalls>(
     queue: &Queue<H>,
-    sender: &MessageSender<H>,
     receiver: &MessageReceiver<H>,
 ) -> Result<(), QueueError> {
     let mut buffer = [0; MAX_MESSAGE_SIZE as usize];
@@ -39,6 +38,7 @@ pub async fn echo<H: Hypercalls>(
     loop {
         let size = receiver.receive(&mut buffer).await?;
         queue.about.life.sign();
+        let Some(sender) = &queue.sender else { continue };
         let _working = queue.about.work();
         let message = &buffer[..size];
         if message.starts_with(ANSWER_PREFIX) {

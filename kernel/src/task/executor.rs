@@ -46,15 +46,15 @@ impl<C: Cpu> Executor<C> {
     }
 
     /// Polls the task that has been ready for longest. If none is, calls `idle` before interrupts
-    /// are let in, and returns false.
+    /// are let in, and looks once more; returns false if there is still none.
     #[inline(always)]
     fn poll_or(&self, idle: impl FnOnce()) -> bool {
         let Spawner { slots, queue } = &self.spawner;
         let popped = section::with(|token| {
-            let Some(slot) = queue.pop(token) else {
+            let slot = queue.pop(token).or_else(|| {
                 idle();
-                return None;
-            };
+                queue.pop(token)
+            })?;
             let task = slots.borrow().get(slot).cloned();
             if let Some(task) = &task {
                 task.header.set_queued(false, token);

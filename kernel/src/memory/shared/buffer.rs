@@ -158,11 +158,6 @@ impl Lease {
         &self.regions
     }
 
-    /// Tells whether an access showed that the hypervisor took a page away.
-    pub fn is_gone(&self) -> bool {
-        self.regions.iter().any(SharedRegion::is_gone)
-    }
-
     /// Tells whether the memory is wanted back.
     pub fn is_recalled(&self) -> bool {
         self.buffer.with(|slot| matches!(slot, Slot::Recalled))

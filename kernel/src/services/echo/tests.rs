@@ -4,7 +4,7 @@ use super::*;
 use crate::channels::About;
 use alloc::sync::Arc;
 use gunyah::fake::{FakeHypervisor, FakeVm, Fault, QueueEnds, Tasks};
-use gunyah::queue::QueueConfig;
+use gunyah::queue::{MessageSender, QueueConfig};
 use gunyah_abi::{Error, Hypercall};
 
 /// A guest with one queue each way, and its peer.
@@ -63,7 +63,7 @@ impl Pair {
     }
 
     async fn echo(&self) -> Result<(), QueueError> {
-        echo(&self.service, self.sender(), self.receiver()).await
+        echo(&self.service, self.receiver()).await
     }
 
     fn received(&self) -> Option<Vec<u8>> {
