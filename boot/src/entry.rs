@@ -126,7 +126,6 @@ unsafe extern "C" fn entry() -> ! {
         "add x1, x1, :lo12:_relr_start",
         "adrp x2, _relr_end",
         "add x2, x2, :lo12:_relr_end",
-        "mov x9, #(1 << 63)",
         "2: cmp x1, x2",
         "b.hs 6f",
         "ldr x3, [x1], #8",
@@ -138,31 +137,29 @@ unsafe extern "C" fn entry() -> ! {
         "b 2b",
         "3: sub x6, x4, #8", // bit 1 is about the word at x4
         "add x4, x4, #(63 * 8)",
-        "rbit x3, x3", // so that the lowest bit is the first that clz finds
-        "mov x5, xzr",
-        "b 5f",
-        "4: clz x5, x3",
-        "ldr x7, [x6, x5, lsl #3]",
-        "add x7, x7, x0",
-        "str x7, [x6, x5, lsl #3]",
-        "5: lsr x7, x9, x5",
-        "bics x3, x3, x7",
-        "b.ne 4b",
+        "sub x3, x3, #1",
+        // A test for each word costs less than finding the next bit that is set.
+        "4: .irp bit, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+        "tbz x3, #\\bit, 5f",
+        "ldr x5, [x6, #(\\bit * 8)]",
+        "add x5, x5, x0",
+        "str x5, [x6, #(\\bit * 8)]",
+        "5:",
+        ".endr",
+        "add x6, x6, #(16 * 8)",
+        "lsr x3, x3, #16",
+        "cbnz x3, 4b",
         "b 2b",
-        // BSS, which the linker script aligns to 64 bytes at both ends.
-        "6: adrp x1, _bss_start",
-        "add x1, x1, :lo12:_bss_start",
+        // BSS.
+        "6: adrp x0, _bss_start",
+        "add x0, x0, :lo12:_bss_start",
         "adrp x2, _bss_end",
         "add x2, x2, :lo12:_bss_end",
-        "movi v0.2d, #0",
-        "cmp x1, x2",
-        "b.hs 8f",
-        "7: stp q0, q0, [x1], #32",
-        "stp q0, q0, [x1], #32",
-        "cmp x1, x2",
-        "b.lo 7b",
+        "sub x2, x2, x0",
+        "mov x1, xzr",
+        "bl {memset}",
         // Stacks, then Rust.
-        "8: adrp x0, _exception_stack_top",
+        "adrp x0, _exception_stack_top",
         "mov sp, x0",
         "msr spsel, #0",
         "adrp x0, _stack_top",
@@ -177,6 +174,7 @@ unsafe extern "C" fn entry() -> ! {
         map_gigabyte = sym map_gigabyte,
         table = sym FIRST_TABLE,
         vectors = sym crate::vectors::vector_table,
+        memset = sym crate::mem::memset,
         kernel_main = sym kernel_main,
         block = const BLOCK,
         mair = const MAIR,
@@ -207,8 +205,8 @@ unsafe extern "C" fn map_gigabyte() {
     )
 }
 
-/// Cleans and invalidates the data cache from x0 to x1 to the point of coherency, sixteen lines at
-/// a time, so that up to fifteen lines beyond x1 are cleaned as well.
+/// Cleans and invalidates the data cache from x0 to x1 to the point of coherency, 64 lines at
+/// a time, so that up to 63 lines beyond x1 are cleaned as well.
 ///
 /// Changes x0 to x3.
 #[unsafe(naked)]
@@ -221,7 +219,7 @@ unsafe extern "C" fn clean_and_invalidate() {
         "sub x3, x2, #1",
         "bic x0, x0, x3",
         "0:",
-        ".rept 16",
+        ".rept 64",
         "dc civac, x0",
         "add x0, x0, x2",
         ".endr",

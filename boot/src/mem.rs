@@ -48,11 +48,13 @@ unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *mut 
 /// Sets `x2` bytes from `x0` to the low byte of `w1`; returns `x0` (C11 7.24.6.1).
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
-unsafe extern "C" fn memset(to: *mut u8, value: i32, count: usize) -> *mut u8 {
+pub(crate) unsafe extern "C" fn memset(to: *mut u8, value: i32, count: usize) -> *mut u8 {
     naked_asm!(
         "mov x3, x0",
         "dup v0.16b, w1",
-        "subs x2, x2, #64",
+        "cmp x2, #1024",
+        "b.hs 8f",
+        "9: subs x2, x2, #64",
         "b.lo 1f",
         "0: stp q0, q0, [x3]",
         "stp q0, q0, [x3, #32]",
@@ -72,6 +74,37 @@ unsafe extern "C" fn memset(to: *mut u8, value: i32, count: usize) -> *mut u8 {
         "6: tbz x2, #0, 7f",
         "str b0, [x3]",
         "7: ret",
+        // Zeros for much: sixteen blocks at a time by DC ZVA, if they are of a usable size and allowed.
+        "8: tst w1, #0xff",
+        "b.ne 9b",
+        "mrs x4, dczid_el0",
+        "tbnz x4, #4, 9b",
+        "cmp x4, #4",
+        "b.lo 9b",
+        "cmp x4, #7",
+        "b.hi 9b",
+        "mov x5, #4",
+        "lsl x5, x5, x4", // bytes in a block: 64 to 512
+        "sub x6, x5, #1",
+        "neg x7, x3",
+        "ands x7, x7, x6", // bytes before the first block; some of that block are stored to as well
+        "b.eq 11f",
+        "mov x8, x3",
+        "add x3, x3, x7",
+        "sub x2, x2, x7",
+        "10: stp q0, q0, [x8], #32",
+        "stp q0, q0, [x8], #32",
+        "subs x7, x7, #64",
+        "b.hi 10b",
+        "11: lsl x4, x5, #4",
+        "12: cmp x2, x4",
+        "b.lo 9b",
+        ".rept 16",
+        "dc zva, x3",
+        "add x3, x3, x5",
+        ".endr",
+        "sub x2, x2, x4",
+        "b 12b",
     )
 }
 
