@@ -7,13 +7,14 @@
 use super::{Kind, PAGE, Region};
 use crate::memory::shared::{Access, MapFailure, Mapper};
 use aarch64_paging::{
-    MapError, Mapping,
-    descriptor::{El1Attributes, PhysicalAddress},
+    MapError,
+    descriptor::El1Attributes,
     idmap::IdTranslation,
     paging::{Constraints, El1And0, MemoryRegion, VaRange},
 };
 use alloc::{sync::Arc, vec::Vec};
 use billy_boot::ExceptionFrame;
+use billy_paging::Tables;
 use core::{
     arch::asm,
     ops::Range,
@@ -51,7 +52,7 @@ struct Window {
 }
 
 /// The kernel's address space. It is never dropped while in use.
-pub struct AddressSpace(Mapping<IdTranslation<El1Attributes>, El1And0>);
+pub struct AddressSpace(Tables);
 
 impl AddressSpace {
     /// Builds the tables for `plan`, from the heap.
@@ -62,15 +63,11 @@ impl AddressSpace {
     pub fn new(plan: &[Region]) -> Result<Self, MapError> {
         let translation = IdTranslation::new();
         let mut mapping =
-            Mapping::with_asid_and_va_range(translation, 0, ROOT_LEVEL, El1And0, VaRange::Lower);
+            Tables::with_asid_and_va_range(translation, 0, ROOT_LEVEL, El1And0, VaRange::Lower);
         for region in plan {
-            let (start, end) = (region.range.start as usize, region.range.end as usize);
-            mapping.map_range(
-                &MemoryRegion::new(start, end),
-                PhysicalAddress(start),
-                attributes(region.kind),
-                Constraints::empty(),
-            )?;
+            let Region { range, kind } = region;
+            let none = Constraints::empty();
+            billy_paging::map(&mut mapping, range, range.start, attributes(*kind), none)?;
         }
         Ok(Self(mapping))
     }
@@ -104,12 +101,7 @@ impl AddressSpace {
         to: u64,
         attributes: El1Attributes,
     ) -> Result<(), MapError> {
-        self.0.map_range(
-            &memory_region(range),
-            PhysicalAddress(to as usize),
-            attributes,
-            Constraints::NO_BLOCK_MAPPINGS,
-        )
+        billy_paging::map(&mut self.0, range, to, attributes, Constraints::NO_BLOCK_MAPPINGS)
     }
 
     fn unmap(&mut self, range: &Range<u64>) -> Result<(), MapError> {
