@@ -111,8 +111,14 @@ where
             | Event::MemReleased { .. }
             | Event::MemAccepted { .. }
             | Event::MemRecall { .. } => {}
-            Event::IrqLent { .. } | Event::IrqReleased { .. } | Event::IrqAccepted { .. } => {
-                log::info!(target: "rm", "{event:?}: interrupts are not lent here");
+            Event::IrqLent { owner, handle, label } => {
+                log::info!(
+                    target: "rm",
+                    "VM {owner:#x} lends interrupt {handle:#x}, label {label:#x}: not taken here"
+                );
+            }
+            Event::IrqReleased { handle } | Event::IrqAccepted { handle } => {
+                log::info!(target: "rm", "interrupt {handle:#x} taken or released: none was lent");
             }
         }
     }
