@@ -26,7 +26,7 @@ pub use follow::{EVENTS, events, follow, refresh};
 pub use gate::{Gate, Use};
 pub use learn::Changes;
 pub use object::{Buffer, Channel, Part, Queue};
-pub use peers::{Peer, Peers};
+pub use peers::{MOST_PEERS, Peer, Peers};
 
 use crate::{
     dt::{AddressRange, Interrupt, Trigger},
@@ -168,6 +168,11 @@ where
     /// Which services there are.
     pub fn directory(&self) -> &'static Directory {
         self.directory
+    }
+
+    /// The clock of what waits.
+    pub fn clock(&self) -> &C {
+        &self.clock
     }
 
     /// Starts a task that uses channels.

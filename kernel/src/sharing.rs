@@ -1,7 +1,11 @@
 //! Shared memory while the kernel runs: follows what the Resource Manager tells of it.
+//!
+//! Who ended is told by the one task that follows that (`channels`), once the channels to that VM
+//! are closed; here its parcels go then.
 
 use crate::{memory::shared::Parcels, system::System};
 use alloc::sync::Arc;
+use embassy_futures::select::{Either, select};
 use gunyah::{
     hypercalls::Hypercalls,
     rm::{
@@ -9,10 +13,10 @@ use gunyah::{
         event::{Event, Events, Received},
     },
 };
-use gunyah_abi::rm::{MessageId, VmState};
+use gunyah_abi::rm::MessageId;
 
 /// Notifications that wait while one is dealt with, which may take as long as the Resource Manager
-/// keeps silent. One of memory that is missed never comes again.
+/// keeps silent. One of memory that is missed never comes again, so there is room for nothing else.
 const WAITING: usize = 64;
 
 /// Accepts and releases parcels as their owners want, for ever.
@@ -22,18 +26,16 @@ where
     C: Timer + Clone + 'static,
 {
     let (Some(manager), Some(parcels)) = (system.manager, &system.parcels) else { return };
-    let events = Arc::new(Events::<WAITING>::only(&[
-        MessageId::MEM_SHARED,
-        MessageId::MEM_RECALL,
-        MessageId::VM_STATUS,
-        MessageId::VM_EXITED,
-    ]));
+    let events = Arc::new(Events::<WAITING>::only(&[MessageId::MEM_SHARED, MessageId::MEM_RECALL]));
     manager.subscribe(events.clone());
     loop {
-        match events.next().await {
-            Received::Event(event) => handle(event, system, manager, parcels).await,
-            Received::Missed(count) => {
-                log::warn!(target: "mem", "{count} notifications came too fast, and are lost");
+        match select(parcels.orphaned(), events.next_numbered()).await {
+            Either::First(()) => parcels.release_orphans(system).await,
+            Either::Second((number, Received::Event(event))) => {
+                handle(event, number, system, manager, parcels).await;
+            }
+            Either::Second((_, Received::Missed(count))) => {
+                log::warn!(target: "mem", "{count} notifications of memory came too fast, and are lost: they cannot be asked for");
             }
         }
     }
@@ -41,6 +43,7 @@ where
 
 async fn handle<H, C>(
     event: Event,
+    number: u64,
     system: &System<H, C>,
     manager: &ResourceManager<H, C>,
     parcels: &Parcels<H, C>,
@@ -50,7 +53,7 @@ async fn handle<H, C>(
 {
     match event {
         Event::MemShared(memory) => {
-            parcels.shared(&memory, system).await;
+            parcels.shared(&memory, number, system).await;
             if !system.rings.wants_bells(memory.owner) {
                 return;
             }
@@ -64,12 +67,9 @@ async fn handle<H, C>(
             }
         }
         Event::MemRecall { handle, .. } => parcels.recalled(handle, system).await,
-        Event::VmStatus { vmid, status } => {
-            if matches!(status.vm, VmState::Exited | VmState::Resetting | VmState::Reset) {
-                parcels.peer_gone(vmid, system).await;
-            }
-        }
-        Event::VmExited { vmid, .. } => parcels.peer_gone(vmid, system).await,
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,13 @@ pub struct DoorbellError {
     pub error: HypercallError,
 }
 
+impl DoorbellError {
+    /// Whether the same call may succeed later (`RETRY`, `BUSY`).
+    pub fn may_pass(&self) -> bool {
+        matches!(self.error, HypercallError::Retry | HypercallError::Busy)
+    }
+}
+
 fn refused(
     doorbell: CapabilityId,
     call: Hypercall,

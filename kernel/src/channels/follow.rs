@@ -3,10 +3,14 @@
 //! It tells when a VM starts, ends, or wants this one to end. It does not tell of new resources,
 //! so those of a VM are asked for when that VM runs. Where events were missed, everything is asked
 //! again.
+//!
+//! What is told comes before what is to be asked: however slowly the Resource Manager answers, the
+//! end of a VM closes its channels at once, and then has its memory released.
 
-use super::peers::News;
+use super::peers::{MOST_PEERS, News, has_ended};
 use crate::{ending::End, system::System};
 use alloc::{sync::Arc, vec::Vec};
+use core::cell::RefCell;
 use gunyah::{
     hypercalls::Hypercalls,
     rm::{
@@ -45,13 +49,17 @@ where
     H: Hypercalls + Clone + Send + Sync + 'static,
     C: Timer + Clone + 'static,
 {
-    let following = Following { system, manager, changed };
+    let following = Following { system, manager, changed, questions: RefCell::default() };
     following.ask_owner().await;
     loop {
-        let received = events.next().await;
+        let (number, received) = match events.try_next_numbered() {
+            Some(numbered) => numbered,
+            None if following.ask_next().await => continue,
+            None => events.next_numbered().await,
+        };
         system.channels.life().sign();
         match received {
-            Received::Event(event) => following.take(&event).await,
+            Received::Event(event) => following.take(&event, number),
             Received::Missed(count) => {
                 log::warn!(target: "rm", "{count} events missed: everything is asked again");
                 following.ask_all().await;
@@ -80,10 +88,18 @@ where
     Ok(changes.made + changes.closed > 0)
 }
 
+/// What is to be asked of a VM.
+struct Question {
+    vmid: u16,
+    /// How it is, too.
+    state: bool,
+}
+
 struct Following<'s, H: 'static, C: 'static, F> {
     system: &'s System<H, C>,
     manager: &'s ResourceManager<H, C>,
     changed: F,
+    questions: RefCell<Vec<Question>>,
 }
 
 impl<H, C, F> Following<'_, H, C, F>
@@ -92,16 +108,16 @@ where
     C: Timer + Clone + 'static,
     F: Fn(),
 {
-    async fn take(&self, event: &Event) {
+    fn take(&self, event: &Event, number: u64) {
         match event {
             Event::VmStatus { vmid, status } => match self.system.peers.note(*vmid, *status) {
-                News::Runs => self.ask(*vmid).await,
-                News::Ended => self.peer_ended(*vmid),
-                News::Nothing => {}
+                News::Runs => self.want(*vmid, false),
+                News::Nothing if !has_ended(status.vm) => {}
+                News::Ended | News::Nothing => self.peer_ended(*vmid, number),
             },
             Event::VmExited { vmid, exit, .. } => {
                 log::info!(target: "rm", "VM {vmid:#x} ended: {exit}");
-                self.peer_ended(*vmid);
+                self.peer_ended(*vmid, number);
             }
             Event::Shutdown { reason } => {
                 log::info!(target: "rm", "the owner asks for the end, reason {reason:#x}");
@@ -123,9 +139,48 @@ where
         }
     }
 
-    fn peer_ended(&self, vmid: u16) {
+    /// First the channels, then the memory that some of them may be made of.
+    fn peer_ended(&self, vmid: u16, number: u64) {
+        self.questions.borrow_mut().retain(|question| question.vmid != vmid);
         if self.system.channels.close_peer(vmid, "the peer ended") > 0 {
             (self.changed)();
+        }
+        if let Some(parcels) = &self.system.parcels {
+            parcels.peer_ended(vmid, number);
+        }
+    }
+
+    /// Has a VM asked for, once nothing that was told waits.
+    fn want(&self, vmid: u16, state: bool) {
+        let mut questions = self.questions.borrow_mut();
+        if let Some(question) = questions.iter_mut().find(|question| question.vmid == vmid) {
+            question.state |= state;
+        } else if questions.len() < MOST_PEERS {
+            questions.push(Question { vmid, state });
+        }
+    }
+
+    /// Asks the first question; false if there is none.
+    async fn ask_next(&self) -> bool {
+        let first = {
+            let mut questions = self.questions.borrow_mut();
+            if questions.is_empty() { None } else { Some(questions.remove(0)) }
+        };
+        match first {
+            Some(Question { vmid, state: true }) => self.ask_state(vmid).await,
+            Some(Question { vmid, state: false }) => self.ask(vmid).await,
+            None => return false,
+        }
+        true
+    }
+
+    async fn ask_state(&self, vmid: u16) {
+        match self.manager.state(vmid).await {
+            Ok(status) => match self.system.peers.note(vmid, status) {
+                News::Ended => self.peer_ended(vmid, Events::<EVENTS>::newest()),
+                News::Runs | News::Nothing => self.want(vmid, false),
+            },
+            Err(error) => log::warn!(target: "rm", "{error}"),
         }
     }
 
@@ -153,7 +208,7 @@ where
 
     async fn ask_owner(&self) {
         if let Some(owner) = self.owner().await {
-            self.ask(owner).await;
+            self.want(owner, false);
         }
     }
 
@@ -167,14 +222,6 @@ where
         vmids.extend(self.owner().await);
         crate::sorted::sort_by_key(&mut vmids, |&vmid| vmid);
         vmids.dedup();
-        for vmid in vmids.into_iter().take(super::peers::MOST_PEERS) {
-            match self.manager.state(vmid).await {
-                Ok(status) => match self.system.peers.note(vmid, status) {
-                    News::Ended => self.peer_ended(vmid),
-                    News::Runs | News::Nothing => self.ask(vmid).await,
-                },
-                Err(error) => log::warn!(target: "rm", "{error}"),
-            }
-        }
+        vmids.into_iter().for_each(|vmid| self.want(vmid, true));
     }
 }

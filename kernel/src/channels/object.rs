@@ -124,7 +124,7 @@ impl<H: Hypercalls> Channel<H> {
     /// Whether nothing that was received waits for its answer.
     pub fn is_quiet(&self) -> bool {
         let ready = match self {
-            Self::Bell(bell) => bell.receiver.is_ready(),
+            Self::Bell(bell) => bell.receiver.is_ready() || bell.owes(),
             Self::Queue(queue) => match &queue.receiver {
                 Some(receiver) => receiver.is_ready() && !receiver.is_broken(),
                 None => false,

@@ -16,18 +16,24 @@ use core::{
     mem,
     pin::pin,
     task::{Poll, Waker},
+    time::Duration,
 };
 use embassy_futures::select::{Either, select};
 use gunyah::{
     doorbell::{Doorbell, DoorbellSource, DoorbellTrigger},
     hypercalls::Hypercalls,
+    rm::Timer,
 };
 use gunyah_abi::doorbell::ALL_FLAGS;
-use shared_ring::{Field, Mode, Modes, Ring, RingError, Side};
+use shared_ring::{Bell, Field, Mode, Modes, Ring, RingError, Side};
 use thiserror::Error;
 
 /// How often in a row a peer may come back with another mode before anything goes through.
 const MAX_MODE_CHANGES: u32 = 3;
+/// The first pause before the peer is rung again; it doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What goes on at a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +123,8 @@ pub struct RingChannel {
     side: Side,
     name: String,
     state: Cell<RingState>,
+    /// The peer sleeps, and could not be told.
+    owes: Cell<bool>,
     /// What the shell wants sent.
     text: RefCell<Option<String>>,
     waker: RefCell<Option<Waker>>,
@@ -136,6 +144,7 @@ impl RingChannel {
             side: Side::of(own, peer),
             name,
             state: Cell::new(RingState::Waiting),
+            owes: Cell::new(false),
             text: RefCell::new(None),
             waker: RefCell::new(None),
         }
@@ -169,6 +178,7 @@ impl RingChannel {
         source: &DoorbellSource<H>,
         directory: &Directory,
         gates: [&Gate; 2],
+        clock: &impl Timer,
     ) -> RingEnd {
         let end = match RingMemory::new(lease) {
             Ok(memory) => {
@@ -178,6 +188,7 @@ impl RingChannel {
                 let [one, other] = gates;
                 let mut stop = pin!(select(lease.recalled(), select(one.closed(), other.closed())));
                 let mut serve = pin!(self.serve(&memory, bell, source, directory));
+                let mut again = pin!(None);
                 let mut waits = false;
                 let end = poll_fn(|cx| {
                     // Who tells of the end wakes the task, so after the first time a look is enough.
@@ -190,7 +201,17 @@ impl RingChannel {
                             Either::Second(_) => RingEnd::Ended,
                         });
                     }
-                    serve.as_mut().poll(cx)
+                    let served = serve.as_mut().poll(cx);
+                    if self.owes.get() {
+                        if again.is_none() {
+                            again.set(Some(self.ring_again(source, clock)));
+                        }
+                        if again.as_mut().as_pin_mut().is_some_and(|ring| ring.poll(cx).is_ready())
+                        {
+                            again.set(None);
+                        }
+                    }
+                    served
                 })
                 .await;
                 drop(kicks);
@@ -204,6 +225,21 @@ impl RingChannel {
         end
     }
 
+    fn ringer<'a, H>(&'a self, source: &'a DoorbellSource<H>) -> Ringer<'a, H> {
+        Ringer { source, counts: &self.counts, owes: &self.owes }
+    }
+
+    /// Rings the peer until it is heard: it sleeps, so nothing else would wake either side.
+    async fn ring_again<H: Hypercalls>(&self, source: &DoorbellSource<H>, clock: &impl Timer) {
+        let mut pause = FIRST_PAUSE;
+        while self.owes.get() {
+            clock.sleep(pause).await;
+            self.owes.set(false);
+            self.ringer(source).ring();
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
     async fn serve<H: Hypercalls>(
         &self,
         memory: &RingMemory,
@@ -211,7 +247,7 @@ impl RingChannel {
         source: &DoorbellSource<H>,
         directory: &Directory,
     ) -> RingEnd {
-        let ringer = Ringer { source, counts: &self.counts };
+        let ringer = self.ringer(source);
         let (mut changes, mut over) = (0, None);
         loop {
             self.state.set(RingState::Waiting);

@@ -3,7 +3,7 @@
 use super::channel::Counts;
 use crate::memory::shared::{Access, Lease, SharedRegion};
 use alloc::rc::Rc;
-use core::{ptr::NonNull, sync::atomic::AtomicU64};
+use core::{cell::Cell, ptr::NonNull, sync::atomic::AtomicU64};
 use gunyah::{doorbell::DoorbellSource, hypercalls::Hypercalls};
 use shared_ring::{Bell, MINIMUM_SIZE, Memory};
 use thiserror::Error;
@@ -71,6 +71,8 @@ impl Memory for RingMemory {
 pub(super) struct Ringer<'a, H> {
     pub source: &'a DoorbellSource<H>,
     pub counts: &'a Counts,
+    /// Set when the hypervisor put a ring of the bell off: it is to be rung again.
+    pub owes: &'a Cell<bool>,
 }
 
 impl<H> Clone for Ringer<'_, H> {
@@ -89,6 +91,7 @@ impl<H: Hypercalls> Bell for Ringer<'_, H> {
             Err(error) => {
                 let failed = self.counts.unheard.get();
                 self.counts.unheard.set(failed + 1);
+                self.owes.set(error.may_pass());
                 if failed == 0 {
                     log::warn!(target: "ring", "the peer cannot be told: {error}");
                 }

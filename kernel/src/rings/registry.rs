@@ -168,12 +168,12 @@ impl Entry {
         };
         let ring = Rc::new(RingChannel::new(label, own, peer));
         self.ring = Some(ring.clone());
-        let directory = channels.directory();
+        let (directory, clock) = (channels.directory(), channels.clock().clone());
         channels.spawn(
             name("ring", label),
             Box::pin(async move {
                 let gates = [&receiver.about.gate, &source.about.gate];
-                ring.run(lease, &receiver.receiver, &source.source, directory, gates).await;
+                ring.run(lease, &receiver.receiver, &source.source, directory, gates, &clock).await;
                 source.about.gate.release();
                 receiver.about.gate.release();
             }),

@@ -36,13 +36,16 @@ pub struct BellService<H> {
     answers_to: RefCell<Option<Rc<BellSource<H>>>>,
     flags: [Cell<u64>; 64],
     answered: Cell<u64>,
+    /// Answers that the hypervisor put off.
+    owed: Cell<u64>,
 }
 
 impl<H> BellService<H> {
     /// A service on `receiver`, whose requests are only counted until there is a source to answer on.
     pub fn new(about: About, intid: u32, receiver: Arc<Doorbell<H>>) -> Self {
-        let (flags, answered) = ([const { Cell::new(0) }; 64], Cell::new(0));
-        Self { about, intid, receiver, answers_to: RefCell::new(None), flags, answered }
+        let flags = [const { Cell::new(0) }; 64];
+        let (answered, owed) = (Cell::new(0), Cell::new(0));
+        Self { about, intid, receiver, answers_to: RefCell::new(None), flags, answered, owed }
     }
 
     /// Answers on `source` from now on.
@@ -55,6 +58,7 @@ impl<H> BellService<H> {
         let is_it = self.source().is_some_and(|answers| Rc::ptr_eq(&answers, source));
         if is_it {
             self.answers_to.replace(None);
+            self.owed.set(0);
         }
     }
 
@@ -65,12 +69,14 @@ impl<H> BellService<H> {
 }
 
 impl<H: Hypercalls> BellService<H> {
-    /// Serves until the hypervisor refuses the doorbell.
+    /// Serves until the hypervisor refuses the doorbell. An answer that was put off comes first when
+    /// it is served again.
     ///
     /// # Errors
     ///
     /// What the hypervisor refused; the service has ended then.
     pub async fn serve(&self) -> Result<(), DoorbellError> {
+        self.answer(self.owed.take())?;
         loop {
             let flags = self.receiver.wait().await?;
             self.about.life.sign();
@@ -88,12 +94,26 @@ impl<H: Hypercalls> BellService<H> {
             }
             rest &= rest - 1;
         }
-        let requests = flags & REQUESTS;
-        if let (true, Some(bell)) = (requests != 0, &*self.answers_to.borrow()) {
-            bell.source.ring(requests << ANSWER_SHIFT)?;
-            self.answered.set(self.answered.get() + u64::from(requests.count_ones()));
+        self.answer((flags & REQUESTS) << ANSWER_SHIFT)
+    }
+
+    /// Rings answers, if there is where.
+    fn answer(&self, answers: u64) -> Result<(), DoorbellError> {
+        if let (true, Some(bell)) = (answers != 0, &*self.answers_to.borrow()) {
+            let rung = bell.source.ring(answers);
+            rung.inspect_err(|error| {
+                if error.may_pass() {
+                    self.owed.set(self.owed.get() | answers);
+                }
+            })?;
+            self.answered.set(self.answered.get() + u64::from(answers.count_ones()));
         }
         Ok(())
+    }
+
+    /// Whether an answer is yet to be rung.
+    pub fn owes(&self) -> bool {
+        self.owed.get() != 0
     }
 
     /// How often each flag was received, for flags received at all.

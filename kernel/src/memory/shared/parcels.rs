@@ -17,6 +17,7 @@ pub use check::{MAX_PARCELS, ParcelError};
 use super::{
     Access, Claim, SharedBuffer, SharedMaps, SharedRegion, Source, territory::MAX_REGIONS,
 };
+use crate::{channels::MOST_PEERS, watched::Watched};
 use alloc::{sync::Arc, vec::Vec};
 use check::{accepted_at, announced};
 use core::{
@@ -81,8 +82,11 @@ pub struct Parcel {
     pub label: Option<u32>,
     /// Bytes.
     pub size: u64,
-    /// The owner's mark, which goes back to it.
+    /// The owner's mark, which goes back to it. It stays what the announcement said, whatever a recall
+    /// says: the Resource Manager refuses any other.
     tag: u32,
+    /// When it was announced, as the number of that event.
+    told: u64,
     /// How far it is.
     pub state: ParcelState,
     /// Where it is, and who uses it; not before it is mapped.
@@ -95,6 +99,10 @@ pub struct Parcels<H: 'static, C: 'static> {
     maps: &'static dyn Fn() -> &'static SharedMaps,
     identity: Mutex<Cell<Identity>>,
     list: Mutex<RefCell<Vec<Parcel>>>,
+    /// Who ended last when, as the number of that event.
+    ends: RefCell<Vec<(u16, u64)>>,
+    /// Somebody ended since parcels were looked through.
+    orphans: Watched<bool>,
 }
 
 /// Who this VM is, as far as it is known.
@@ -115,7 +123,9 @@ impl<H: Hypercalls, C: Timer> Parcels<H, C> {
         identity: Identity,
     ) -> Self {
         let identity = Mutex::new(Cell::new(identity));
-        Self { manager, maps, identity, list: Mutex::new(RefCell::new(Vec::new())) }
+        let list = Mutex::new(RefCell::new(Vec::new()));
+        let (ends, orphans) = (RefCell::default(), Watched::default());
+        Self { manager, maps, identity, list, ends, orphans }
     }
 
     /// The parcels there are.
@@ -133,16 +143,18 @@ impl<H: Hypercalls, C: Timer> Parcels<H, C> {
                 label: buffer.label,
                 size: buffer.size(),
                 tag: 0,
+                told: 0,
                 state: ParcelState::Mapped,
                 buffer: Some(buffer.clone()),
             });
         });
     }
 
-    /// A parcel was announced (`MEM_SHARED`): it is checked, accepted, mapped and put on offer.
-    pub async fn shared(&self, memory: &SharedMemory, users: &dyn Users) {
+    /// A parcel was announced (`MEM_SHARED`), by the event numbered `told`: it is checked, accepted,
+    /// mapped and put on offer.
+    pub async fn shared(&self, memory: &SharedMemory, told: u64, users: &dyn Users) {
         let (handle, owner) = (memory.handle, memory.owner);
-        match self.accept(memory).await {
+        match self.accept(memory, told).await {
             Ok((buffer, own)) => {
                 let (label, size) = (memory.label, buffer.size());
                 log::info!(target: "mem", "{handle} of VM {owner}, label {label}: {size} bytes at {:#x}", start_of(&buffer));
@@ -159,11 +171,18 @@ impl<H: Hypercalls, C: Timer> Parcels<H, C> {
         }
     }
 
-    async fn accept(&self, memory: &SharedMemory) -> Result<(Arc<SharedBuffer>, u16), ParcelError> {
+    async fn accept(
+        &self,
+        memory: &SharedMemory,
+        told: u64,
+    ) -> Result<(Arc<SharedBuffer>, u16), ParcelError> {
         let handle = memory.handle;
         let own = self.own_vmid().await?;
         if !self.is_peer(memory.owner).await? {
             return Err(ParcelError::Owner(memory.owner));
+        }
+        if self.ended_since(memory.owner, told) {
+            return Err(ParcelError::Ended);
         }
         let (size, access) = announced(memory, own)?;
         self.with(|list| {
@@ -179,7 +198,7 @@ impl<H: Hypercalls, C: Timer> Parcels<H, C> {
             }
             list.try_reserve(1).map_err(|_| ParcelError::TooMany)?;
             let (tag, state) = (memory.tag, ParcelState::Accepting);
-            list.push(Parcel { handle, owner, label, size, tag, state, buffer: None });
+            list.push(Parcel { handle, owner, label, size, tag, told, state, buffer: None });
             Ok(())
         })?;
         let mut accept = AcceptMemory::announced(memory);
@@ -247,11 +266,41 @@ impl<H: Hypercalls, C: Timer> Parcels<H, C> {
         }
     }
 
-    /// A VM ended: what it shared goes the same way.
-    pub async fn peer_gone(&self, vmid: u16, users: &dyn Users) {
+    /// Takes note that a VM ended, by the event numbered `told`: what it shared before that is to go,
+    /// which [`release_orphans`](Self::release_orphans) sees to.
+    pub fn peer_ended(&self, vmid: u16, told: u64) {
+        let mut ends = self.ends.borrow_mut();
+        match ends.iter_mut().find(|(of, _)| *of == vmid) {
+            Some((_, last)) => *last = told,
+            None => {
+                if ends.len() == MOST_PEERS {
+                    ends.remove(0);
+                }
+                ends.push((vmid, told));
+            }
+        }
+        drop(ends);
+        self.orphans.set(true);
+    }
+
+    fn ended_since(&self, vmid: u16, told: u64) -> bool {
+        self.ends.borrow().iter().any(|&(of, end)| of == vmid && end > told)
+    }
+
+    /// Waits until a VM has ended.
+    pub async fn orphaned(&self) {
+        self.orphans.until(|any| any.then_some(())).await;
+    }
+
+    /// What VMs shared that ended since goes as if it were recalled.
+    pub async fn release_orphans(&self, users: &dyn Users) {
+        self.orphans.set(false);
         loop {
-            let of_peer = |p: &&Parcel| p.owner == Some(vmid) && p.state == ParcelState::Mapped;
-            let parcel = self.with(|list| list.iter().find(of_peer).cloned());
+            let is_orphan = |p: &&Parcel| {
+                p.state == ParcelState::Mapped
+                    && p.owner.is_some_and(|owner| self.ended_since(owner, p.told))
+            };
+            let parcel = self.with(|list| list.iter().find(is_orphan).cloned());
             let Some(parcel) = parcel else { return };
             self.end(parcel, "its owner ended", users).await;
         }

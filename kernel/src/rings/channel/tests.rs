@@ -8,8 +8,9 @@ use crate::{
     services::shipped::Echo,
 };
 use billy_protocol::{Frame, Kind, service::ECHO};
-use gunyah::fake::{DoorbellEnds, FakeHypervisor, FakeVm, Tasks};
-use shared_ring::{Bell, Consumer, Producer, RawMemory};
+use gunyah::fake::{DoorbellEnds, FakeHypervisor, FakeTimer, FakeVm, Fault, Tasks};
+use gunyah_abi::{Error, Hypercall};
+use shared_ring::{Consumer, Producer, RawMemory};
 use std::{boxed::Box, sync::Arc, vec, vec::Vec};
 
 const OWN: u16 = 0x80;
@@ -42,6 +43,7 @@ struct Rig {
     source: &'static DoorbellSource<FakeVm>,
     directory: &'static Directory,
     gate: &'static Gate,
+    clock: FakeTimer,
     tasks: Tasks<'static>,
     task: usize,
 }
@@ -85,14 +87,16 @@ impl Rig {
             source: leak(DoorbellSource::new(guest, to_peer.source)),
             directory,
             gate: leak(Gate::default()),
+            clock: FakeTimer::default(),
             tasks: Tasks::new(),
             task: 0,
         };
         let (channel, bell, source) = (rig.channel, rig.bell, rig.source);
         let (directory, gate) = (rig.directory, rig.gate);
         let lease = rig.buffer.lease().unwrap();
+        let clock = rig.clock.clone();
         rig.task = rig.tasks.spawn(async move {
-            channel.run(lease, bell, source, directory, [gate, gate]).await;
+            channel.run(lease, bell, source, directory, [gate, gate], &clock).await;
         });
         rig.settle();
         rig
@@ -370,4 +374,43 @@ fn the_shell_can_say_something() {
     assert!(rig.channel.say("bytes"));
     rig.settle();
     assert_eq!(halves.1.read(&mut text).unwrap(), 5);
+}
+
+#[test]
+fn a_peer_that_could_not_be_rung_is_rung_again_until_it_is_heard() {
+    let mut rig = Rig::new();
+    let (mut out, mut back) = rig.attach(Modes::MESSAGES);
+    let rung = rig.channel.counts.rung.get();
+    assert!(back.sleep().unwrap());
+    assert!(out.try_send(&request(1, b"hello")).unwrap());
+    // Four attempts each, and the peer's own bell is rung by the hand of the test before.
+    assert!(rig.hypervisor.take_virq(rig.to_guest.virq));
+    (0..12).for_each(|_| rig.hypervisor.inject(Hypercall::DoorbellSend, Fault::Error(Error::Busy)));
+    rig.bell.on_interrupt();
+    rig.settle();
+    assert_eq!((rig.channel.counts.unheard.get(), rig.channel.counts.rung.get()), (1, rung));
+    let start = rig.clock.now();
+    while rig.channel.counts.rung.get() == rung {
+        assert!(rig.clock.advance_to_next(), "nobody rings again");
+        rig.settle();
+    }
+    assert_eq!(rig.channel.counts.unheard.get(), 3);
+    assert_eq!(rig.clock.now() - start, 7 * FIRST_PAUSE);
+    let mut reply = [0; 256];
+    assert!(back.try_receive(&mut reply).unwrap().is_some());
+    assert!(!rig.clock.advance_to_next(), "it is over");
+}
+
+#[test]
+fn a_bell_that_is_refused_for_good_is_not_rung_again() {
+    let mut rig = Rig::new();
+    let (mut out, mut back) = rig.attach(Modes::MESSAGES);
+    assert!(back.sleep().unwrap());
+    assert!(out.try_send(&request(1, b"hello")).unwrap());
+    assert!(rig.hypervisor.take_virq(rig.to_guest.virq));
+    rig.hypervisor.inject(Hypercall::DoorbellSend, Fault::Error(Error::Denied));
+    rig.bell.on_interrupt();
+    rig.settle();
+    assert_eq!(rig.channel.counts.unheard.get(), 1);
+    assert!(!rig.clock.advance_to_next());
 }

@@ -131,3 +131,28 @@ fn a_refusal_ends_it_and_loses_no_flag() {
     assert_eq!(pair.answer(), 0x4 << 32);
     drop(tasks);
 }
+
+#[test]
+fn an_answer_that_was_put_off_comes_when_it_is_served_again() {
+    let pair = pair(true);
+    let mut tasks = Tasks::new();
+    let first = tasks.spawn(async {
+        let error = pair.service.serve().await.unwrap_err().to_string();
+        assert!(error.contains("DOORBELL_SEND") && error.contains("BUSY"), "{error}");
+    });
+    tasks.run_until_idle();
+    pair.peer.doorbell_send(pair.to_guest.source, 0x4).unwrap();
+    for _ in 0..4 {
+        pair.hypervisor.inject(Hypercall::DoorbellSend, Fault::Error(Error::Busy));
+    }
+    assert!(pair.hypervisor.take_virq(pair.to_guest.virq));
+    pair.service.receiver.on_interrupt();
+    tasks.run_until_idle();
+    assert!(tasks.is_done(first) && pair.service.owes());
+    assert_eq!(pair.answer(), 0);
+    drop(tasks);
+    let tasks = pair.serving();
+    assert_eq!(pair.answer(), 0x4 << 32);
+    assert!(!pair.service.owes() && pair.service.answered() == 1);
+    drop(tasks);
+}

@@ -3,6 +3,7 @@
 use super::{Event, NoEvent};
 use crate::rm::notification::{Claim, Notification, NotificationHandler};
 use core::future::poll_fn;
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::{Context, Poll, Waker};
 use gunyah_abi::rm::MessageId;
 use heapless::Deque;
@@ -17,8 +18,12 @@ pub enum Received {
     Missed(u64),
 }
 
+/// How many events came; it puts those of different queues in order.
+static ARRIVED: AtomicU64 = AtomicU64::new(0);
+
 struct Queue<const N: usize> {
-    events: Deque<Event, N>,
+    /// With the number of each.
+    events: Deque<(u64, Event), N>,
     /// Events lost that nobody was told of.
     missed: u64,
     lost: u64,
@@ -55,12 +60,27 @@ impl<const N: usize> Events<N> {
 
     /// Waits for the next event, or for the news that some were lost before it. For one task.
     pub async fn next(&self) -> Received {
+        self.next_numbered().await.1
+    }
+
+    /// As [`Self::next`], with the event's number: one that came later has a higher one, whichever queue it is in.
+    pub async fn next_numbered(&self) -> (u64, Received) {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
     /// Takes what is there without waiting.
     pub fn try_next(&self) -> Option<Received> {
+        self.try_next_numbered().map(|(_, received)| received)
+    }
+
+    /// As [`Self::try_next`], with the event's number.
+    pub fn try_next_numbered(&self) -> Option<(u64, Received)> {
         self.queue.lock().take()
+    }
+
+    /// The number of the newest event, of whichever queue.
+    pub fn newest() -> u64 {
+        ARRIVED.load(Ordering::Relaxed)
     }
 
     /// Events lost since the queue was made.
@@ -68,7 +88,7 @@ impl<const N: usize> Events<N> {
         self.queue.lock().lost
     }
 
-    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Received> {
+    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<(u64, Received)> {
         let mut queue = self.queue.lock();
         if let Some(received) = queue.take() {
             return Poll::Ready(received);
@@ -82,10 +102,10 @@ impl<const N: usize> Events<N> {
 }
 
 impl<const N: usize> Queue<N> {
-    fn take(&mut self) -> Option<Received> {
+    fn take(&mut self) -> Option<(u64, Received)> {
         match core::mem::take(&mut self.missed) {
-            0 => self.events.pop_front().map(Received::Event),
-            missed => Some(Received::Missed(missed)),
+            0 => self.events.pop_front().map(|(number, event)| (number, Received::Event(event))),
+            missed => Some((Events::<N>::newest(), Received::Missed(missed))),
         }
     }
 
@@ -97,7 +117,7 @@ impl<const N: usize> Queue<N> {
     fn put(&mut self, event: Event) {
         if let Event::VmStatus { vmid, status } = &event {
             let waiting = self.events.iter_mut().rev().find_map(|waiting| match waiting {
-                Event::VmStatus { vmid: of, status } if of == vmid => Some(status),
+                (_, Event::VmStatus { vmid: of, status }) if of == vmid => Some(status),
                 _ => None,
             });
             if let Some(waiting) = waiting.filter(|waiting| waiting.vm == status.vm) {
@@ -109,7 +129,8 @@ impl<const N: usize> Queue<N> {
             self.events.pop_front();
             self.lose();
         }
-        if self.events.push_back(event).is_err() {
+        let number = ARRIVED.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.events.push_back((number, event)).is_err() {
             self.lose();
         }
     }

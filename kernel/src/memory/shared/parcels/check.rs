@@ -27,6 +27,9 @@ pub enum ParcelError {
     /// The owner is a stranger.
     #[error("owner: VM {0} is neither owner nor peer of this VM")]
     Owner(u16),
+    /// The owner is gone.
+    #[error("owner: it ended since")]
+    Ended,
     /// No memory.
     #[error("type: {0}, not NORMAL")]
     Type(MemoryType),

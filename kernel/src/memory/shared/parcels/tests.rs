@@ -137,7 +137,7 @@ impl Rig {
     fn announce(&mut self, memory: &SharedMemory) {
         let peers = Reaction::Reply(vec![1, 0, 0, 0, PEER as u8, 0, 0, 0]);
         self.setup.rm.react(MessageId::VM_GET_PEERS, peers);
-        self.run(async |parcels, users| parcels.shared(memory, users).await);
+        self.run(async |parcels, users| parcels.shared(memory, 1, users).await);
     }
 
     /// The ids of what the Resource Manager was asked about memory since the last look.
@@ -268,7 +268,7 @@ fn who_this_vm_and_its_owner_are_is_asked_when_the_tree_does_not_tell() {
     assert_eq!(rig.states(), [(1, ParcelState::Mapped)]);
 
     rig.setup.rm.react(MessageId::VM_GET_PEERS, Reaction::Refuse(RmError::Busy));
-    rig.run(async |parcels, users| parcels.shared(&announcement(2), users).await);
+    rig.run(async |parcels, users| parcels.shared(&announcement(2), 1, users).await);
     assert_eq!(rig.states().len(), 1, "whether it is a peer is not known");
 }
 
@@ -364,7 +364,8 @@ fn one_handle_or_one_label_of_an_owner_is_accepted_once() {
 fn unknown_handles_are_left_alone() {
     let mut rig = Rig::new();
     rig.run(async |parcels, users| parcels.recalled(MemHandle(0), users).await);
-    rig.run(async |parcels, users| parcels.peer_gone(PEER, users).await);
+    rig.parcels.peer_ended(PEER, 2);
+    rig.run(async |parcels, users| parcels.release_orphans(users).await);
     assert_eq!(rig.asked(), []);
 }
 
@@ -403,11 +404,24 @@ fn a_vm_that_ends_takes_what_it_shared_along() {
     rig.asked();
     rig.setup.rm.react(MessageId::MEM_RELEASE, Reaction::Refuse(RmError::HandleInvalid));
     rig.ok(MessageId::MEM_RELEASE);
-    rig.run(async |parcels, users| parcels.peer_gone(PEER, users).await);
+    rig.parcels.peer_ended(PEER, 2);
+    rig.run(async |parcels, users| parcels.release_orphans(users).await);
     assert_eq!(rig.states(), [(2, ParcelState::Mapped)]);
     assert_eq!(rig.tables.mapped(), [(PLACE + 0x3000..PLACE + 0x6000, Access::ReadWrite)]);
     let released = rig.asked().into_iter().filter(|id| *id == MessageId::MEM_RELEASE).count();
     assert_eq!(released, 2);
+}
+
+#[test]
+fn what_a_vm_shares_after_its_end_stays_and_what_it_announced_before_is_not_taken() {
+    let mut rig = Rig::new();
+    rig.parcels.peer_ended(PEER, 2);
+    rig.announce(&announcement(1));
+    assert_eq!((rig.asked(), rig.states()), (vec![], vec![]));
+    rig.parcels.peer_ended(PEER, 0);
+    rig.share(&announcement(1), &[(PLACE, 0x3000)]);
+    rig.run(async |parcels, users| parcels.release_orphans(users).await);
+    assert_eq!(rig.states(), [(1, ParcelState::Mapped)]);
 }
 
 #[test]
