@@ -4,9 +4,9 @@
 //! held before and holds no more is gone, and its channel is closed. What cannot be is refused in
 //! the log, once, and nothing else is disturbed by it.
 
-use super::{About, Channel, ChannelError, Channels, End, Origin, Part};
+use super::{About, Channel, ChannelError, Channels, End, Origin, Part, Queue};
 use crate::dt::{Interrupt, Trigger};
-use alloc::vec::Vec;
+use alloc::{rc::Rc, vec::Vec};
 use core::fmt::Display;
 use gunyah::{
     hypercalls::Hypercalls,
@@ -72,7 +72,14 @@ where
             let count = listed.inspect(|resource| found = Some(resource.partner)).count();
             if count == parts && parts > 0 {
                 about.listed.set(Some(partner));
-                about.peer.set(about.peer.get().or(found));
+                if let (None, Some(peer)) = (about.peer.get(), found) {
+                    about.peer.set(Some(peer));
+                    if let (Channel::Queue(queue), true) =
+                        (&channel, self.directory.binds_peer(peer))
+                    {
+                        self.open_anew(queue);
+                    }
+                }
             } else if about.listed.get() == Some(partner) {
                 self.close(&channel, "the Resource Manager lists it no more");
                 changes.closed += 1;
@@ -82,6 +89,30 @@ where
         self.add_listed(partner, &new.collect::<Vec<_>>(), &mut changes);
         self.pair_bells();
         changes
+    }
+
+    /// Closes a queue of the tree whose peer is known only now, and opens it for the services that
+    /// are bound to that peer.
+    fn open_anew(&self, queue: &Rc<Queue<H>>) {
+        let channel = Channel::Queue(queue.clone());
+        let end = |kind, max_message_size: usize, depth| {
+            let part = channel.parts().find(|part| part.kind == kind)?;
+            let max_message_size = max_message_size as u16;
+            let config = QueueConfig { capability: part.capability, max_message_size, depth };
+            Some(End { config, intid: part.intid? })
+        };
+        let tx = queue.sender.as_ref().and_then(|sender| {
+            end(ResourceType::MessageQueueSend, sender.max_message_size(), sender.depth())
+        });
+        let rx = queue.receiver.as_ref().and_then(|receiver| {
+            end(ResourceType::MessageQueueReceive, receiver.max_message_size(), receiver.depth())
+        });
+        let about = About::tree(queue.about.label, queue.about.peer.get(), &queue.about.path);
+        about.listed.set(queue.about.listed.get());
+        self.close(&channel, "opened anew, since its peer is known");
+        if let Err(error) = self.add_queue(about, tx, rx) {
+            log::warn!(target: "channel", "{channel}: {error}");
+        }
     }
 
     /// Refuses what cannot be a channel, and leaves out what is none.

@@ -134,6 +134,12 @@ impl Directory {
             || self.offers.borrow().iter().any(|offer| identity.is_bound(offer.service.bindings()))
     }
 
+    /// Whether a service is bound to this peer, whatever the label.
+    pub fn binds_peer(&self, vmid: u16) -> bool {
+        let is_bound = |offer: &Rc<Offer>| offer.service.bindings().contains(&Binding::Peer(vmid));
+        self.offers.borrow().iter().any(is_bound)
+    }
+
     /// Opens a channel: the services it offers are those that are bound to it now.
     ///
     /// It is listed until it is dropped by [`Directory::close`].

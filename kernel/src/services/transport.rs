@@ -1,5 +1,6 @@
 //! What carries whole messages to and from one peer, whatever it is made of.
 
+use crate::watch::Life;
 use gunyah::{
     hypercalls::Hypercalls,
     queue::{MessageReceiver, MessageSender, QueueError},
@@ -77,6 +78,8 @@ pub struct QueuePair<'q, H> {
     pub sender: &'q MessageSender<H>,
     /// From the peer.
     pub receiver: &'q MessageReceiver<H>,
+    /// Told of each message that comes.
+    pub life: &'q Life,
 }
 
 impl<H: Hypercalls> Transport for QueuePair<'_, H> {
@@ -85,7 +88,9 @@ impl<H: Hypercalls> Transport for QueuePair<'_, H> {
     }
 
     async fn receive(&self, buffer: &mut [u8]) -> Result<usize, TransportError> {
-        Ok(self.receiver.receive(buffer).await?)
+        let size = self.receiver.receive(buffer).await?;
+        self.life.sign();
+        Ok(size)
     }
 
     async fn send(&self, message: &[u8]) -> Result<(), TransportError> {

@@ -1,6 +1,11 @@
 //! Channels that come and go with what the Resource Manager lists.
 
 use super::*;
+use crate::services::{Answer, Binding, Reply, Service};
+use billy_protocol::{
+    Frame, Kind,
+    service::{FIRST_OWN, directory::Request},
+};
 use gunyah::fake::{DoorbellEnds, QueueEnds};
 use gunyah::rm::Resource;
 use gunyah_abi::rm::ResourceType;
@@ -222,4 +227,55 @@ fn the_same_capability_with_another_interrupt_is_another_channel() {
     let moved = Resource { intid: Some(990), ..late.list[0] };
     assert_eq!(rig.channels.learn(PEER, &[moved]), changes(1, 1, 0));
     assert_eq!(rig.board.enabled(), [990]);
+}
+
+/// Answers the peer, and nobody else.
+struct ForPeer;
+
+impl Service for ForPeer {
+    type Request<'a> = Request;
+
+    fn number(&self) -> u16 {
+        FIRST_OWN
+    }
+
+    fn name(&self) -> &'static str {
+        "for the peer"
+    }
+
+    fn bindings(&self) -> &[Binding] {
+        &[Binding::Peer(PEER)]
+    }
+
+    async fn serve(&self, request: Request, reply: Reply<'_>) -> Answer {
+        reply.send(&request).await
+    }
+}
+
+#[test]
+fn a_queue_is_opened_for_the_services_of_a_peer_that_is_known_late() {
+    let rig = Rig::new();
+    let mut tasks = Tasks::new();
+    assert!(rig.channels.directory().add(&ForPeer));
+    let late = Late::new(&rig, 7, 970);
+    let end = |capability, intid| {
+        Some(End { config: QueueConfig { capability, max_message_size: 200, depth: 8 }, intid })
+    };
+    let about = About::tree(Some(7), None, "/queue");
+    rig.channels.add_queue(about, end(late.tx.tx, 971), end(late.rx.rx, 972)).unwrap();
+    let mut request = [0; 8];
+    let frame = Frame { kind: Kind::Request, service: FIRST_OWN, request: 1, payload: &[] };
+    frame.write(&mut request).unwrap();
+    assert_eq!(late.echo(&rig, &mut tasks, &request).as_deref(), Some(&request[..]));
+    for _ in 0..2 {
+        assert_eq!(rig.channels.learn(PEER, &late.list[2..]), changes(0, 0, 0));
+        let reply = late.echo(&rig, &mut tasks, &request).unwrap();
+        let frame = Frame::parse(&reply).unwrap();
+        assert_eq!((frame.kind, frame.service), (Kind::Reply, FIRST_OWN));
+    }
+    let channel = rig.channels.all().remove(0);
+    let Channel::Queue(queue) = &channel else { panic!("{channel}") };
+    assert_eq!(queue.sender.as_ref().unwrap().max_message_size(), 200);
+    assert_eq!(channel.to_string(), "msgq 7 of VMID 0x80 (/queue)");
+    assert_eq!(rig.board.enabled(), [971, 972]);
 }
