@@ -76,7 +76,9 @@ impl<H: Hypercalls> BellService<H> {
     ///
     /// What the hypervisor refused; the service has ended then.
     pub async fn serve(&self) -> Result<(), DoorbellError> {
-        self.answer(self.owed.take())?;
+        if self.owes() {
+            self.answer_late()?;
+        }
         loop {
             let flags = self.receiver.wait().await?;
             self.about.life.sign();
@@ -97,15 +99,28 @@ impl<H: Hypercalls> BellService<H> {
         self.answer((flags & REQUESTS) << ANSWER_SHIFT)
     }
 
+    #[cold]
+    #[inline(never)]
+    fn answer_late(&self) -> Result<(), DoorbellError> {
+        self.answer(self.owed.take())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn put_off(&self, answers: u64, error: DoorbellError) -> DoorbellError {
+        if error.may_pass() {
+            self.owed.set(self.owed.get() | answers);
+        }
+        error
+    }
+
     /// Rings answers, if there is where.
+    #[inline(always)]
     fn answer(&self, answers: u64) -> Result<(), DoorbellError> {
         if let (true, Some(bell)) = (answers != 0, &*self.answers_to.borrow()) {
-            let rung = bell.source.ring(answers);
-            rung.inspect_err(|error| {
-                if error.may_pass() {
-                    self.owed.set(self.owed.get() | answers);
-                }
-            })?;
+            if let Err(error) = bell.source.ring(answers) {
+                return Err(self.put_off(answers, error));
+            }
             self.answered.set(self.answered.get() + u64::from(answers.count_ones()));
         }
         Ok(())
