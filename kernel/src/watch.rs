@@ -123,13 +123,9 @@ async fn look(object: &impl Announced, clock: &impl Timer, name: &dyn Display) {
 mod tests {
     use super::*;
     use crate::shell::tests::rig::Rig;
-    use crate::{
-        channels::{About, End, Queue},
-        services::{BellService, SERVICES_LABEL},
-    };
+    use crate::{channels::Queue, services::BellService};
     use alloc::rc::Rc;
     use gunyah::fake::{FakeVm, Tasks};
-    use gunyah::queue::QueueConfig;
     use gunyah_abi::Hypercall;
 
     /// The doorbell and the queue.
@@ -222,31 +218,6 @@ mod tests {
             tasks.run_until_idle();
         }
         assert_eq!(calls(), after, "looks more than once in {PERIOD:?}");
-    }
-
-    #[test]
-    fn a_message_for_the_services_is_a_sign_of_life() {
-        let rig = Rig::new();
-        let channels = &rig.system.channels;
-        let hypervisor = rig.setup.guest.hypervisor();
-        let tx = hypervisor.queue(&rig.setup.guest, &rig.peer, 8, 240);
-        let rx = hypervisor.queue(&rig.peer, &rig.setup.guest, 8, 240);
-        let end = |capability, intid| {
-            Some(End { config: QueueConfig { capability, max_message_size: 240, depth: 8 }, intid })
-        };
-        let about = About::tree(Some(SERVICES_LABEL), None, "/services");
-        channels.add_queue(about, end(tx.tx, 980), end(rx.rx, 981)).unwrap();
-        rig.board.wire(981, rx.rx_virq);
-        let mut tasks = Tasks::new();
-        for (_, task) in rig.board.take_tasks() {
-            tasks.spawn(task);
-        }
-        tasks.run_until_idle();
-        assert_eq!((channels.directory().channels().len(), channels.life().0.get()), (1, false));
-        rig.peer.msgqueue_send(rx.tx, &[1; 8], true).unwrap();
-        assert!(rig.board.deliver(hypervisor));
-        tasks.run_until_idle();
-        assert!(channels.life().0.get());
     }
 
     #[test]

@@ -49,8 +49,8 @@ pub fn serve_queue<H: Hypercalls + 'static>(
         && directory.claims(&identity)
     {
         return Some(Box::pin(async move {
-            let (gate, life) = (&queue.about.gate, &*queue.about.life);
-            let transport = QueuePair { sender: &*sender, receiver: &*receiver, life };
+            let (gate, transport) =
+                (&queue.about.gate, QueuePair { sender: &*sender, receiver: &*receiver });
             let mut over = false;
             while gate.turn(over).await {
                 let service = pin!(serve_channel(directory, identity.clone(), &transport, &clock));

@@ -1,6 +1,5 @@
 //! What carries whole messages to and from one peer, whatever it is made of.
 
-use crate::watch::Life;
 use gunyah::{
     hypercalls::Hypercalls,
     queue::{MessageReceiver, MessageSender, QueueError},
@@ -78,8 +77,6 @@ pub struct QueuePair<'q, H> {
     pub sender: &'q MessageSender<H>,
     /// From the peer.
     pub receiver: &'q MessageReceiver<H>,
-    /// Told of each message that comes.
-    pub life: &'q Life,
 }
 
 impl<H: Hypercalls> Transport for QueuePair<'_, H> {
@@ -88,9 +85,7 @@ impl<H: Hypercalls> Transport for QueuePair<'_, H> {
     }
 
     async fn receive(&self, buffer: &mut [u8]) -> Result<usize, TransportError> {
-        let size = self.receiver.receive(buffer).await?;
-        self.life.sign();
-        Ok(size)
+        Ok(self.receiver.receive(buffer).await?)
     }
 
     async fn send(&self, message: &[u8]) -> Result<(), TransportError> {
