@@ -44,7 +44,44 @@ impl Input {
         self.link.publish(view, self.link.capacity.saturating_sub(unread));
     }
 
+    #[inline]
     pub fn read(&mut self, words: &[AtomicU64], target: &mut [u8]) -> Result<usize, RingError> {
+        match self.read_plain(words, target) {
+            Some(length) => Ok(length),
+            None => self.read_any(words, target),
+        }
+    }
+
+    /// Reads where nothing is special: peer connected, nothing there or words that do not go around the end of the data
+    /// area.
+    fn read_plain(&mut self, words: &[AtomicU64], target: &mut [u8]) -> Option<usize> {
+        let view = self.link.view(words).ok()?;
+        if self.link.mode != Mode::Bytes {
+            return None;
+        }
+        let head = self.link.glance(view).ok()?;
+        let tail = self.link.index;
+        if head == tail && self.link.other == tail {
+            self.link.wake(view);
+            return Some(0);
+        }
+        let unread = head.wrapping_sub(tail);
+        if unread > self.link.capacity || unread < self.link.other.wrapping_sub(tail) {
+            return None;
+        }
+        let (length, places) = (target.len().min(unread as usize), self.link.run(view));
+        if length == 0 || length > places.len() * 8 || !tail.is_multiple_of(8) {
+            return None;
+        }
+        copy::load_run(places, target.get_mut(..length)?);
+        self.link.wake(view);
+        self.link.other = head;
+        self.advance(view, length as u32);
+        Some(length)
+    }
+
+    #[inline(never)]
+    fn read_any(&mut self, words: &[AtomicU64], target: &mut [u8]) -> Result<usize, RingError> {
         let view = self.link.view(words)?;
         self.expect(Mode::Bytes)?;
         self.link.wake(view);

@@ -47,7 +47,40 @@ impl Output {
         self.link.publish(view, available);
     }
 
+    #[inline]
     pub fn write(&mut self, words: &[AtomicU64], bytes: &[u8]) -> Result<usize, RingError> {
+        match self.write_plain(words, bytes) {
+            Some(()) => Ok(bytes.len()),
+            None => self.write_any(words, bytes),
+        }
+    }
+
+    /// Writes where nothing is special: peer connected, room for all, a word to begin at, no end of the data area
+    /// within.
+    fn write_plain(&mut self, words: &[AtomicU64], bytes: &[u8]) -> Option<()> {
+        let view = self.link.view(words).ok()?;
+        if self.link.mode != Mode::Bytes {
+            return None;
+        }
+        let tail = self.link.glance(view).ok()?;
+        let head = self.link.index;
+        if head.wrapping_sub(tail) > head.wrapping_sub(self.link.other) {
+            return None;
+        }
+        let room = self.link.capacity.saturating_sub(head.wrapping_sub(tail & !7)) as usize;
+        let places = self.link.run(view);
+        if bytes.is_empty() || bytes.len() > room.min(places.len() * 8) || !head.is_multiple_of(8) {
+            return None;
+        }
+        self.partial = copy::store_run(places, bytes);
+        self.link.wake(view);
+        self.link.other = tail;
+        self.advance(view, bytes.len() as u32);
+        Some(())
+    }
+
+    #[inline(never)]
+    fn write_any(&mut self, words: &[AtomicU64], bytes: &[u8]) -> Result<usize, RingError> {
         let view = self.link.view(words)?;
         self.expect(Mode::Bytes)?;
         self.link.wake(view);

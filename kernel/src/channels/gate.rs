@@ -99,6 +99,7 @@ impl Gate {
     }
 
     /// Whether the channel is closed.
+    #[inline]
     pub fn is_closed(&self) -> bool {
         self.now() == Use::Closed
     }

@@ -1,7 +1,7 @@
 //! One ring, from the first header of its peer to its end.
 
 use super::{
-    link::Link,
+    link::{Echo, Link},
     memory::{RingMemory, Ringer, Unfit},
 };
 use crate::{
@@ -295,13 +295,18 @@ impl RingChannel {
     ) -> RingEnd {
         loop {
             let error = match modes.receive {
-                Mode::Bytes => match select(link.echo(), self.talk(link, false)).await {
-                    Either::First(error) | Either::Second(error) => error,
-                },
+                Mode::Bytes => {
+                    let mut echo = Echo::default();
+                    poll_fn(|cx| match link.poll_echo(cx, &mut echo) {
+                        Poll::Pending => self.poll_talk(link, false),
+                        over => over,
+                    })
+                    .await
+                }
                 Mode::Messages => {
                     let offered = Offered::new(directory, self.identity());
                     let served = offered.channel.serve(link);
-                    match select(served, self.talk(link, true)).await {
+                    match select(served, poll_fn(|_| self.poll_talk(link, true))).await {
                         Either::First(Ok(())) => return RingEnd::Ended,
                         Either::First(Err(ChannelError::Transport(error))) => error,
                         Either::First(Err(error)) => return error.into(),
@@ -337,28 +342,19 @@ impl RingChannel {
         }
     }
 
-    /// Sends what the shell wants sent; ends only with an error.
-    async fn talk<H: Hypercalls>(&self, link: &Link<'_, H>, whole: bool) -> TransportError {
-        poll_fn(|cx| {
-            self.remember(cx.waker());
-            if let Err(error) = link.greet() {
-                return Poll::Ready(error);
-            }
-            let mut text = self.text.borrow_mut();
-            if let Some(words) = &*text {
-                match link.try_say(words.as_bytes(), whole) {
-                    Ok(true) => *text = None,
-                    // Tried again at the next ring of the bell.
-                    Ok(false) => {}
-                    Err(error) => {
-                        *text = None;
-                        return Poll::Ready(error);
-                    }
-                }
-            }
-            Poll::Pending
-        })
-        .await
+    /// Sends what the shell wants sent; ends only with an error. The task's waker is known since it waited for the peer.
+    fn poll_talk<H: Hypercalls>(&self, link: &Link<'_, H>, whole: bool) -> Poll<TransportError> {
+        if let Err(error) = link.greet() {
+            return Poll::Ready(error);
+        }
+        let mut text = self.text.borrow_mut();
+        let Some(words) = &*text else { return Poll::Pending };
+        let sent = link.try_say(words.as_bytes(), whole);
+        // Tried again at the next ring of the bell if there is no room.
+        if sent != Ok(false) {
+            *text = None;
+        }
+        sent.map_or_else(Poll::Ready, |_| Poll::Pending)
     }
 
     fn identity(&self) -> Identity {

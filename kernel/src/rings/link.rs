@@ -4,15 +4,12 @@ use super::{
     channel::{Counts, bump},
     memory::{RingMemory, Ringer},
 };
-use crate::{
-    services::{Limits, Transport, TransportError},
-    task::yield_now,
-};
+use crate::services::{Limits, Transport, TransportError};
 use alloc::boxed::Box;
 use core::{
     cell::RefCell,
     future::poll_fn,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 use gunyah::{doorbell::Doorbell, hypercalls::Hypercalls};
 use shared_ring::{Consumer, Producer, RingError};
@@ -28,6 +25,22 @@ const BURST: u32 = 16;
 #[repr(C, align(64))]
 struct Block([u8; BLOCK]);
 
+/// Bytes on their way back to the peer.
+pub(super) struct Echo {
+    block: Box<Block>,
+    /// Bytes in the block, and how many of them are sent.
+    size: usize,
+    sent: usize,
+    /// Blocks since other tasks had their turn.
+    blocks: u32,
+}
+
+impl Default for Echo {
+    fn default() -> Self {
+        Self { block: Box::new(Block([0; BLOCK])), size: 0, sent: 0, blocks: 0 }
+    }
+}
+
 /// A ring in use.
 pub(super) struct Link<'a, H: Hypercalls> {
     pub bell: &'a Doorbell<H>,
@@ -38,26 +51,27 @@ pub(super) struct Link<'a, H: Hypercalls> {
 }
 
 impl<H: Hypercalls> Link<'_, H> {
-    /// Sends everything back as it came; returns why it ends.
-    pub async fn echo(&self) -> TransportError {
-        let mut block = Box::new(Block([0; BLOCK]));
-        let mut blocks = 0;
+    /// Sends everything back as it came; ready only with why it ends.
+    pub fn poll_echo(&self, cx: &Context<'_>, echo: &mut Echo) -> Poll<TransportError> {
         loop {
-            let size = match poll_fn(|cx| self.poll_read(cx, &mut block.0)).await {
-                Ok(size) => size,
-                Err(error) => return error,
-            };
-            let mut rest = block.0.get(..size).unwrap_or_default();
-            while !rest.is_empty() {
-                match poll_fn(|cx| self.poll_write(cx, rest)).await {
-                    Ok(written) => rest = rest.get(written..).unwrap_or_default(),
-                    Err(error) => return error,
+            let rest = echo.block.0.get(echo.sent..echo.size).unwrap_or_default();
+            if !rest.is_empty() {
+                match ready!(self.poll_write(cx, rest)) {
+                    Ok(written) => echo.sent += written,
+                    Err(error) => return Poll::Ready(error),
                 }
+                continue;
             }
-            blocks += 1;
-            if blocks % BURST == 0 {
-                yield_now().await;
+            if echo.blocks == BURST {
+                echo.blocks = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
+            match ready!(self.poll_read(cx, &mut echo.block.0)) {
+                Ok(size) => (echo.size, echo.sent) = (size, 0),
+                Err(error) => return Poll::Ready(error),
+            }
+            echo.blocks += 1;
         }
     }
 

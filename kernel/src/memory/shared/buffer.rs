@@ -8,6 +8,7 @@ use core::{
     future::poll_fn,
     mem,
     ops::Range,
+    sync::atomic::{AtomicBool, Ordering},
     task::{Context, Poll},
 };
 use critical_section::Mutex;
@@ -53,6 +54,8 @@ pub struct SharedBuffer {
     /// Where it is, in whole pages, at least one range.
     pub ranges: Vec<Range<u64>>,
     slot: Mutex<RefCell<Slot>>,
+    /// Whoever uses it was told to stop.
+    recalled: AtomicBool,
     user: AtomicWaker,
     owner: AtomicWaker,
 }
@@ -63,8 +66,6 @@ enum Slot {
     Free(Vec<SharedRegion>),
     /// With somebody who uses them.
     Leased,
-    /// With somebody who was told to stop.
-    Recalled,
     /// Nowhere: unmapped, and never to be used again.
     Ended,
 }
@@ -83,6 +84,7 @@ impl SharedBuffer {
             peer,
             ranges: regions.iter().map(|region| region.range().clone()).collect(),
             slot: Mutex::new(RefCell::new(Slot::Free(regions))),
+            recalled: AtomicBool::new(false),
             user: AtomicWaker::new(),
             owner: AtomicWaker::new(),
         })
@@ -106,7 +108,7 @@ impl SharedBuffer {
 
     /// Tells whether somebody uses the memory.
     pub fn is_leased(&self) -> bool {
-        self.with(|slot| matches!(slot, Slot::Leased | Slot::Recalled))
+        self.with(|slot| matches!(slot, Slot::Leased))
     }
 
     /// Tells whoever uses the memory to stop, waits until that happened, and unmaps it.
@@ -116,7 +118,7 @@ impl SharedBuffer {
 
     fn poll_recall(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.owner.register(cx.waker());
-        let (ended, regions) = self.with(|slot| match mem::replace(slot, Slot::Recalled) {
+        let (ended, regions) = self.with(|slot| match mem::replace(slot, Slot::Leased) {
             Slot::Free(regions) => {
                 *slot = Slot::Ended;
                 (true, regions)
@@ -125,13 +127,14 @@ impl SharedBuffer {
                 *slot = Slot::Ended;
                 (true, Vec::new())
             }
-            Slot::Leased | Slot::Recalled => (false, Vec::new()),
+            Slot::Leased => (false, Vec::new()),
         });
         // Outside of the critical section: unmapping takes a while.
         drop(regions);
         if ended {
             return Poll::Ready(());
         }
+        self.recalled.store(true, Ordering::Release);
         self.user.wake();
         Poll::Pending
     }
@@ -159,8 +162,9 @@ impl Lease {
     }
 
     /// Tells whether the memory is wanted back.
+    #[inline]
     pub fn is_recalled(&self) -> bool {
-        self.buffer.with(|slot| matches!(slot, Slot::Recalled))
+        self.buffer.recalled.load(Ordering::Acquire)
     }
 
     /// Waits until the memory is wanted back. One task at a time waits.
