@@ -136,23 +136,25 @@ impl<H: Hypercalls> Link<'_, H> {
         mut attempt: impl FnMut(&mut P) -> Result<Option<T>, RingError>,
         sleep: impl FnOnce(&mut P) -> Result<bool, RingError>,
     ) -> Poll<Result<T, TransportError>> {
-        let turn = || -> Result<Option<T>, RingError> {
-            if let Some(done) = attempt(half)? {
-                return Ok(Some(done));
-            }
-            self.bell.register(cx);
-            if sleep(half)? {
-                return Ok(None);
-            }
-            let done = attempt(half)?;
-            if done.is_none() {
-                // It came and went, which no honest peer can make. Others go first.
-                cx.waker().wake_by_ref();
-            }
-            Ok(done)
-        };
-        match turn() {
+        match attempt(half) {
+            Ok(None) => {}
             // What came from a page that is not shared any more is nobody's.
+            _ if self.memory.is_gone() => return Poll::Ready(Err(self.gone())),
+            Ok(Some(done)) => return Poll::Ready(Ok(done)),
+            Err(error) => return Poll::Ready(Err(error.into())),
+        }
+        self.bell.register(cx);
+        let done = match sleep(half) {
+            Ok(true) => Ok(None),
+            Ok(false) => attempt(half).inspect(|done| {
+                if done.is_none() {
+                    // It came and went, which no honest peer can make. Others go first.
+                    cx.waker().wake_by_ref();
+                }
+            }),
+            Err(error) => Err(error),
+        };
+        match done {
             _ if self.memory.is_gone() => Poll::Ready(Err(self.gone())),
             Ok(Some(done)) => Poll::Ready(Ok(done)),
             Ok(None) => Poll::Pending,
