@@ -18,7 +18,7 @@ use gunyah::{
         event::{Event, Events, Received},
     },
 };
-use gunyah_abi::rm::MessageId;
+use gunyah_abi::rm::{MessageId, RM_VMID};
 
 /// Events that can wait for their turn.
 pub const EVENTS: usize = 32;
@@ -192,9 +192,10 @@ where
         }
     }
 
+    /// Whose VM this is. The primary VM is the Resource Manager's own, which lists nothing for it.
     async fn owner(&self) -> Option<u16> {
         let identity = self.system.platform.identity.as_ref();
-        match identity.and_then(|identity| identity.owner) {
+        let owner = match identity.and_then(|identity| identity.owner) {
             Some(owner) => Some(owner),
             None => match self.manager.owner().await {
                 Ok(owner) => Some(owner),
@@ -203,7 +204,8 @@ where
                     None
                 }
             },
-        }
+        };
+        owner.filter(|owner| *owner != RM_VMID)
     }
 
     async fn ask_owner(&self) {
