@@ -19,6 +19,7 @@ pub mod peer;
 pub mod random;
 pub mod rm;
 pub mod seam;
+pub mod serial;
 pub mod uart;
 pub mod vgic;
 pub mod vm;
