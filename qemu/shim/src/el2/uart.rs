@@ -24,10 +24,9 @@ struct Pl011(Uart<'static>);
 impl Receiver for Pl011 {
     fn receive(&mut self) -> Option<u8> {
         loop {
-            match self.0.read_word() {
-                Ok(byte) => return byte,
-                // A break or a framing error carries no byte.
-                Err(_) => {}
+            // A break or a framing error carries no byte.
+            if let Ok(byte) = self.0.read_word() {
+                return byte;
             }
         }
     }
