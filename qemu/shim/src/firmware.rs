@@ -9,6 +9,7 @@ use gunyah_abi::identity::{UID_OPEN_SOURCE, function};
 use gunyah_abi::psci::{Function, ReturnCode, VERSION_1_1};
 
 use crate::hypercall::Action;
+use crate::machine_file::Options;
 use crate::random::Random;
 use crate::vm::{PowerState, Vm, VmEnd};
 
@@ -52,16 +53,17 @@ impl fmt::Display for FirmwareCall {
     }
 }
 
-/// Answers `call`, made by vCPU `vcpu` of `vm`; `revision` is the first word of `hyp_identify`.
+/// Answers `call`, made by vCPU `vcpu` of `vm`.
 pub fn answer(
     call: &FirmwareCall,
     vm: &mut Vm,
     vcpu: usize,
-    revision: u64,
+    options: &Options,
     random: &mut Random,
 ) -> (Reply, Action) {
     let [x1, ..] = call.arguments;
-    if let Some(reply) = trng::answer(call.function, x1, random) {
+    let random_bits = || trng::answer(call.function, x1, random);
+    if let Some(reply) = (!options.no_trng).then(random_bits).flatten() {
         return (reply, Action::Resume);
     }
     let reply = match call.function {
@@ -73,7 +75,7 @@ pub fn answer(
         function::VENDOR_HYP_CALL_UID | function::STANDARD_HYP_CALL_UID => {
             UID_OPEN_SOURCE.map(u64::from)
         }
-        function::VENDOR_HYP_REVISION => one(revision),
+        function::VENDOR_HYP_REVISION => one(options.identify[0]),
         function::STANDARD_HYP_REVISION => one(1),
         _ => return psci(call, vm, vcpu),
     };

@@ -18,6 +18,7 @@ pub mod pages;
 pub mod peer;
 pub mod random;
 pub mod rm;
+pub mod rtc;
 pub mod seam;
 pub mod serial;
 pub mod uart;

@@ -30,6 +30,7 @@ use crate::object::Objects;
 use crate::peer::{self, Peer, Surroundings};
 use crate::random::Random;
 use crate::rm::{Owner, ResourceManager};
+use crate::rtc::Rtc;
 use crate::seam::{Console, Virq, World};
 use crate::uart::Uart;
 use crate::vm::{Vm, VmEnd, VmIndex};
@@ -48,6 +49,7 @@ pub struct Machine {
     pub(crate) rm: ResourceManager,
     pub(crate) peers: Vec<Peer>,
     uarts: Vec<Uart>,
+    rtcs: Vec<Rtc>,
     options: Options,
     trace_flags: u64,
     random: Random,
@@ -162,8 +164,8 @@ impl Machine {
             return refuse(registers);
         };
         let call = FirmwareCall { function, arguments: [registers[1], registers[2], registers[3]] };
-        let revision = self.options.identify[0];
-        let (reply, action) = firmware::answer(&call, vm, caller.vcpu, revision, &mut self.random);
+        let (reply, action) =
+            firmware::answer(&call, vm, caller.vcpu, &self.options, &mut self.random);
         log::trace!("{call} = {:#x}", reply[0]);
         registers[..reply.len()].copy_from_slice(&reply);
         action
@@ -333,6 +335,9 @@ impl Machine {
         }
         for uart in self.uarts.iter_mut().filter(|uart| uart.vm() == vm) {
             uart.restart();
+        }
+        for rtc in self.rtcs.iter_mut().filter(|rtc| rtc.vm() == vm) {
+            rtc.restart();
         }
         if let Some(peer) = self.peers.get_mut(vm.0) {
             peer.guest_starts(&mut self.rm);

@@ -15,6 +15,7 @@
 //! queue-pair label=0x9 peer=0x3 tx-cap=0x4 rx-cap=0x5 tx-intid=0x3c3 rx-intid=0x3c4 depth=0x8 size=0xf0
 //! shared label=0x10 peer=0x3 ipa=0x40010000 size=0x10000 handle=0x0 source=0x3 doorbell=0x2
 //! uart kind=ns16550a base=0x3f8 size=0x8 shift=0 intid=36
+//! rtc base=0x9010000 size=0x1000 seconds=1700000000
 //! script expect console "billy> "
 //! ```
 
@@ -52,6 +53,8 @@ pub struct Options {
     pub trace_exits: bool,
     /// `log`: the shim's own messages, from `off` to `trace`.
     pub log: log::LevelFilter,
+    /// `no-trng`: firmware does not know the TRNG's functions, as where there is none.
+    pub no_trng: bool,
     /// `seed`: start of the random numbers that guests get.
     pub seed: u64,
     /// `identify`: the four words that `hyp_identify` answers.
@@ -72,6 +75,7 @@ impl Default for Options {
             hide_rm_console: false,
             no_reboot: false,
             trace_exits: false,
+            no_trng: false,
             log: log::LevelFilter::Info,
             seed: 1,
             identify: IDENTIFY,
@@ -119,6 +123,8 @@ pub struct VmConfig {
     pub shared: Vec<SharedBuffer>,
     /// UARTs that it sees.
     pub uarts: Vec<UartConfig>,
+    /// Its real-time clock, if it has one.
+    pub rtc: Option<RtcConfig>,
     /// Lines for its scripted peer; see [`crate::peer::script`].
     pub script: Vec<String>,
 }
@@ -242,6 +248,17 @@ pub struct UartConfig {
     pub shift: u32,
     /// INTID of its interrupt line, or of the doorbell that is rung in its place; none: the guest has to look.
     pub intid: Option<u32>,
+}
+
+/// A real-time clock that the VM sees, a PL031.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RtcConfig {
+    /// IPA of its first register.
+    pub base: u64,
+    /// Bytes that its registers take.
+    pub size: u64,
+    /// What it reads when the machine starts: seconds since 1 January 1970, UTC.
+    pub seconds: u32,
 }
 
 impl MachineFile {

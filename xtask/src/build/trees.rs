@@ -30,7 +30,7 @@ pub struct Trees {
     pub base: Vec<u8>,
     /// `overlay.dtbo`: what RM adds.
     pub overlay: Vec<u8>,
-    /// What a machine has besides: a UART, a command line.
+    /// What a machine has besides: a UART, a clock, a command line.
     pub further: Vec<Vec<u8>>,
     /// `merged.dtb`: the overlays applied to the base.
     pub merged: Vec<u8>,
@@ -64,6 +64,9 @@ impl Trees {
         }
         if variation.shared_memory {
             texts.push(expanded(&sources.join("shared-memory.dts"), &mut ids)?);
+        }
+        if variation.rtc.is_some() {
+            texts.push(expanded(&sources.join("rtc-pl031.dts"), &mut ids)?);
         }
         texts.extend(variation.bootargs.as_deref().map(variation::bootargs_overlay));
 

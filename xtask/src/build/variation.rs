@@ -14,6 +14,9 @@ pub struct Variation {
     /// Share memory with the guest from the start: a buffer with doorbells, and a plain one
     #[arg(long)]
     pub shared_memory: bool,
+    /// Give the guest a real-time clock that starts at so many seconds since 1970 [default: now]
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true)]
+    pub rtc: Option<Option<u32>>,
     /// The guest's command line
     #[arg(long, value_name = "TEXT")]
     pub bootargs: Option<String>,

@@ -3,6 +3,8 @@
 //! The tree is read by the same code as in the guest, so that shim and guest mean the same by
 //! every capability, INTID and label.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use anyhow::{Context, Result, ensure};
 use billy_dt::AddressRange;
 use billy_shim::machine::Machine;
@@ -48,7 +50,9 @@ pub fn write(
     let tree = AddressRange { start: found.address, size: longest as u64 };
     let placed = found.platform.check_placement(image, tree);
     placed.context("placing image and device trees")?;
-    let mut vm = vm(&found.platform, found.ram).context("making the machine of the tree")?;
+    let seconds = options.variation.rtc.flatten().unwrap_or_else(seconds_since_1970);
+    let mut vm =
+        vm(&found.platform, found.ram, seconds).context("making the machine of the tree")?;
     vm.entry = entry;
     vm.tree = found.address;
     vm.loads =
@@ -67,6 +71,11 @@ pub fn write(
     Ok((file.to_string(), found.ram.size))
 }
 
+/// What a real-time clock counts.
+fn seconds_since_1970() -> u32 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as u32)
+}
+
 fn load(what: &str, (from, length): (u64, u64), to: u64) -> Load {
     Load { what: what.to_owned(), from, length, to }
 }
@@ -74,7 +83,8 @@ fn load(what: &str, (from, length): (u64, u64), to: u64) -> Load {
 #[cfg(test)]
 mod tests {
     use billy_shim::machine_file::{
-        DoorbellSource, LabelledQueuePair, QueuePair, ReceivedDoorbell, SharedBuffer, UartKind,
+        DoorbellSource, LabelledQueuePair, QueuePair, ReceivedDoorbell, RtcConfig, SharedBuffer,
+        UartKind,
     };
 
     use super::*;
@@ -137,6 +147,7 @@ mod tests {
                 no_rm: true,
                 uart: Some(choice),
                 shared_memory: false,
+                rtc: None,
                 bootargs: Some("console=uart".into()),
             };
             let trees = Trees::varied(Capabilities::Random(7), &variation).unwrap();
@@ -147,6 +158,22 @@ mod tests {
             assert_eq!((uart.kind, uart.base, uart.shift, uart.intid), expected);
             assert_eq!(vm.resource_manager, None);
             assert_eq!(vm.queue_pairs.len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_clock_starts_when_it_should() {
+        for (rtc, seconds) in [(None, None), (Some(Some(1_700_000_000)), Some(1_700_000_000))] {
+            let variation = Variation { rtc, ..Variation::default() };
+            let trees = Trees::varied(Capabilities::Linear, &variation).unwrap();
+            let options = MachineOptions { variation, ..MachineOptions::default() };
+            for tree in [trees.concatenated(), trees.merged] {
+                let (text, _) = write(&options, &tree, "", &STAGING).unwrap();
+                let file = MachineFile::parse(&text).unwrap();
+                let clock =
+                    seconds.map(|seconds| RtcConfig { base: 0x901_0000, size: 0x1000, seconds });
+                assert_eq!(file.vms[0].rtc, clock);
+            }
         }
     }
 

@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, bail, ensure};
 use billy_dt::{self as dt, AddressRange, Interrupt, Platform};
 use billy_shim::machine_file::{
-    DoorbellSource, GicFrames, LabelledQueuePair, QueuePair, ReceivedDoorbell, SharedBuffer,
-    UartConfig, UartKind, VmConfig,
+    DoorbellSource, GicFrames, LabelledQueuePair, QueuePair, ReceivedDoorbell, RtcConfig,
+    SharedBuffer, UartConfig, UartKind, VmConfig,
 };
 
 /// What the shim can give to its VM.
@@ -19,11 +19,11 @@ const OWNER: u16 = 3;
 /// The Resource Manager, which owns the primary VM: a VM with a node that names no owner.
 const RESOURCE_MANAGER: u16 = 0xff;
 
-/// The VM that `platform` describes, with `ram` for memory.
+/// The VM that `platform` describes, with `ram` for memory; `seconds` is where its clock starts, if it has one.
 ///
 /// # Errors
 /// The shim has nothing of the kind that the tree describes.
-pub fn vm(platform: &Platform, ram: AddressRange) -> Result<VmConfig> {
+pub fn vm(platform: &Platform, ram: AddressRange, seconds: u32) -> Result<VmConfig> {
     refuse_what_is_not_there(platform)?;
     let identity = platform.identity.as_ref();
     let owner = identity.map_or(OWNER, |vm| vm.owner.unwrap_or(RESOURCE_MANAGER));
@@ -71,6 +71,11 @@ pub fn vm(platform: &Platform, ram: AddressRange) -> Result<VmConfig> {
         sources: sources.collect(),
         shared: shared.collect(),
         uarts: platform.uarts.iter().map(uart).collect(),
+        rtc: platform.clock.map(|AddressRange { start: base, size }| RtcConfig {
+            base,
+            size,
+            seconds,
+        }),
         ..VmConfig::default()
     })
 }
@@ -185,28 +190,31 @@ mod tests {
     fn refused(change: impl FnOnce(&mut Platform)) -> String {
         let mut platform = platform("rm-secondary-vm-2cpu-doorbells-msgq.dtb");
         let ram = platform.memory[0];
-        assert!(vm(&platform, ram).is_ok());
+        assert!(vm(&platform, ram, 0).is_ok());
         change(&mut platform);
-        vm(&platform, ram).unwrap_err().to_string()
+        vm(&platform, ram, 0).unwrap_err().to_string()
     }
 
     #[test]
     fn the_primary_vm() {
         let platform = platform("rm-primary-vm.dtb");
-        let made = vm(&platform, platform.memory[0]).unwrap();
+        let made = vm(&platform, platform.memory[0], 7).unwrap();
         assert_eq!((made.vmid, made.owner, made.vcpus), (3, RESOURCE_MANAGER, 1));
         let (distributor, redistributors) = (0x800_0000, 0x80a_0000);
         assert_eq!(made.gic, Some(GicFrames { distributor, redistributors, count: 8 }));
         let (kind, intid) = (UartKind::Pl011, Some(33));
         let console = UartConfig { kind, base: 0x900_0000, size: 0x1000, shift: 0, intid };
         assert_eq!(made.uarts, [console]);
+        let clock = RtcConfig { base: 0x901_0000, size: 0x1000, seconds: 7 };
+        assert_eq!(made.rtc, Some(clock));
         assert!(has_no_console(&platform));
     }
 
     #[test]
     fn a_vm_without_a_name() {
         let platform = platform("legacy-v6.dtb");
-        let made = vm(&platform, platform.memory[0]).unwrap();
+        let made = vm(&platform, platform.memory[0], 7).unwrap();
+        assert_eq!(made.rtc, None);
         assert_eq!((made.vmid, made.owner, made.name.as_str()), (0x80, 3, ""));
         assert_eq!(made.resource_manager.map(|rm| (rm.tx_intid, rm.rx_intid)), Some((35, 36)));
         assert!(!has_no_console(&platform));

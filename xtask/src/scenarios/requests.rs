@@ -17,6 +17,9 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("requests::four_are_outstanding_and_no_more", outstanding),
     Scenario::new("requests::a_thousand_at_once_are_answered", flood),
     Scenario::new("requests::entropy_waits_and_nothing_waits_for_it", entropy),
+    Scenario::new("requests::without_a_trng_the_hypervisor_gives_entropy", hypervisors_entropy),
+    Scenario::new("requests::without_a_generator_there_is_no_entropy", no_entropy),
+    Scenario::new("requests::the_time_has_a_date_if_there_is_a_clock", date),
     Scenario::new("requests::the_log_is_followed", log),
     Scenario::new("requests::a_queue_that_appears_has_services_until_it_goes", late),
 ];
@@ -24,12 +27,16 @@ pub const SCENARIOS: &[Scenario] = &[
 /// Long runs on a busy machine.
 const LONG: Duration = Duration::from_secs(180);
 
-/// A machine whose message queue 2 has services.
-fn scripted(lab: &Lab, script: &'static str) -> Result<Machine> {
+fn with_services(script: &'static str) -> MachineOptions {
     let script = Some(Script::Text(script));
     let bootargs = Some("services=2".into());
     let variation = Variation { bootargs, ..Variation::default() };
-    let mut billy = lab.start(MachineOptions { script, variation, ..MachineOptions::default() })?;
+    MachineOptions { script, variation, ..MachineOptions::default() }
+}
+
+/// A machine whose message queue 2 has services.
+fn scripted(lab: &Lab, script: &'static str) -> Result<Machine> {
+    let mut billy = lab.start(with_services(script))?;
     billy.set_patience(LONG);
     Ok(billy)
 }
@@ -51,9 +58,9 @@ fn every_service(lab: &Lab) -> Result<()> {
          request 2 echo 2 text=hello\n\
          expect reply 2 echo 2 text=hello\n\
          request 2 time 3\n\
-         expect reply 2 time 3\n\
+         expect reply 2 time 3 date=none\n\
          request 2 entropy 4 40\n\
-         expect reply 2 entropy 4\n\
+         expect reply 2 entropy 4 random=64:trng\n\
          request 2 stats 5 00\n\
          expect reply 2 stats 5\n\
          request 2 stats 6 01\n\
@@ -163,11 +170,71 @@ fn entropy(lab: &Lab) -> Result<()> {
          request 2 entropy 1 40 times=3\n\
          request 2 echo 9 text=meanwhile\n\
          expect reply 2 echo 9 text=meanwhile\n\
-         expect reply 2 entropy 1\n\
-         expect reply 2 entropy 2\n\
-         expect reply 2 entropy 3\n\
+         expect reply 2 entropy 1 random=64:trng\n\
+         expect reply 2 entropy 2 random=64:trng\n\
+         expect reply 2 entropy 3 random=64:trng\n\
          type \"poweroff\\r\"\n",
     )
+}
+
+fn without_trng(lab: &Lab, script: &'static str) -> Result<()> {
+    let mut options = with_services(script);
+    options.tune = Some(|options| options.no_trng = true);
+    lab.start(options)?.expect_exit(Outcome::End)?;
+    Ok(())
+}
+
+fn hypervisors_entropy(lab: &Lab) -> Result<()> {
+    // It may be asked four times in 33 ms, for 16 bytes each, and is busy until they are over; then seven times more.
+    without_trng(
+        lab,
+        "expect console \"billy> \"\n\
+         request 2 entropy 1 40 times=4\n\
+         expect reply 2 entropy 1 random=64:hypervisor\n\
+         expect reply 2 entropy 2 random=64:hypervisor\n\
+         expect reply 2 entropy 3 random=64:hypervisor\n\
+         expect reply 2 entropy 4 random=64:hypervisor\n\
+         hypercall prng_get_entropy 31 7\n\
+         request 2 entropy 5 11\n\
+         request 2 echo 9 text=meanwhile\n\
+         expect reply 2 echo 9 text=meanwhile\n\
+         expect reply 2 entropy 5 random=17:hypervisor\n\
+         type \"poweroff\\r\"\n",
+    )
+}
+
+fn no_entropy(lab: &Lab) -> Result<()> {
+    // Busy whenever it is asked; not there; there after all.
+    without_trng(
+        lab,
+        "expect console \"billy> \"\n\
+         hypercall prng_get_entropy 31 every\n\
+         request 2 entropy 1 01\n\
+         expect refusal 2 entropy 1 failed\n\
+         hypercall prng_get_entropy off\n\
+         hypercall prng_get_entropy -1\n\
+         request 2 entropy 2 01\n\
+         expect refusal 2 entropy 2 unavailable\n\
+         request 2 entropy 3 40\n\
+         expect reply 2 entropy 3 random=64:hypervisor\n\
+         type \"poweroff\\r\"\n",
+    )
+}
+
+fn date(lab: &Lab) -> Result<()> {
+    // An hour is more than any run takes.
+    let mut options = with_services(
+        "expect console \"billy> \"\n\
+         request 2 time 1\n\
+         expect reply 2 time 1 date=1700000000..1700003600\n\
+         wait ms 2000\n\
+         request 2 time 2\n\
+         expect reply 2 time 2 date=1700000002..1700003600\n\
+         type \"poweroff\\r\"\n",
+    );
+    options.variation.rtc = Some(Some(1_700_000_000));
+    lab.start(options)?.expect_exit(Outcome::End)?;
+    Ok(())
 }
 
 fn log(lab: &Lab) -> Result<()> {

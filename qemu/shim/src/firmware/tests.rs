@@ -1,7 +1,7 @@
 use gunyah_abi::psci::trng;
 
 use super::*;
-use crate::machine_file::IDENTIFY;
+use crate::machine_file::Options;
 use crate::vm::Vcpu;
 
 const NOT_SUPPORTED_32: u64 = 0xffff_ffff;
@@ -12,7 +12,7 @@ fn vm(vcpus: usize) -> Vm {
 
 fn call(vm: &mut Vm, function: u32, arguments: [u64; 3]) -> (u64, Action) {
     let call = FirmwareCall { function, arguments };
-    let (reply, action) = answer(&call, vm, 0, IDENTIFY[0], &mut Random::new(1));
+    let (reply, action) = answer(&call, vm, 0, &Options::default(), &mut Random::new(1));
     (reply[0], action)
 }
 
@@ -44,7 +44,7 @@ fn discovery_answers_as_observed() {
     let mut vm = vm(1);
     let mut reply = |function| {
         let call = FirmwareCall { function, arguments: [0; 3] };
-        answer(&call, &mut vm, 0, IDENTIFY[0], &mut Random::new(1)).0
+        answer(&call, &mut vm, 0, &Options::default(), &mut Random::new(1)).0
     };
     let uid = [0xcd8f_d5c1, 0xdb5f_53a4, 0x36ce_6592, 0x145f_3d67];
     assert_eq!(reply(0x8600_ff01), uid);
@@ -57,6 +57,20 @@ fn discovery_answers_as_observed() {
     assert_eq!(reply(trng::VERSION), [0x1_0000, 0, 0, 0]);
     assert_eq!(reply(function::PV_TIME_FEATURES)[0], u64::MAX);
     assert_eq!(reply(0x8400_0005)[0], u64::MAX);
+}
+
+#[test]
+fn without_a_trng_its_functions_are_unknown() {
+    let (mut vm, options) = (vm(1), Options { no_trng: true, ..Options::default() });
+    let mut reply = |function, argument| {
+        let call = FirmwareCall { function, arguments: [argument, 0, 0] };
+        answer(&call, &mut vm, 0, &options, &mut Random::new(1)).0
+    };
+    for function in [trng::VERSION, trng::FEATURES, trng::GET_UUID, trng::RND32, trng::RND64] {
+        assert_eq!(reply(function, 64), [u64::MAX, 0, 0, 0], "{function:#x}");
+    }
+    assert_eq!(reply(0x8400_000a, trng::VERSION.into())[0], NOT_SUPPORTED_32);
+    assert_eq!(reply(0x8400_0000, 0), [0x1_0001, 0, 0, 0]);
 }
 
 #[test]
@@ -73,7 +87,7 @@ fn cpu_on_and_affinity_info_as_observed_in_a_vm_of_two() {
 
     assert_eq!(value(vm, 0xc400_0004, [1, 0, 0]), 0);
     let off = FirmwareCall { function: 0x8400_0002, arguments: [0; 3] };
-    assert_eq!(answer(&off, vm, 1, 0, &mut Random::new(1)).1, Action::VcpuOff);
+    assert_eq!(answer(&off, vm, 1, &Options::default(), &mut Random::new(1)).1, Action::VcpuOff);
     assert_eq!(value(vm, 0xc400_0004, [1, 0, 0]), 1);
     assert_eq!(value(vm, 0xc400_0004, [0, 1, 0]), -2);
     assert_eq!(value(vm, 0xc400_0004, [7, 0, 0]), -2);

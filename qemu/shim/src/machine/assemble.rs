@@ -19,6 +19,7 @@ use crate::peer::Peer;
 use crate::peer::script::{Script, ScriptError};
 use crate::random::Random;
 use crate::rm::{LinkConfig, Offer, ResourceManager, resource};
+use crate::rtc::Rtc;
 use crate::uart::{Signal, Uart};
 use crate::vm::{Vcpu, Vm, VmIndex};
 
@@ -99,6 +100,14 @@ pub enum MachineError {
         /// Its base.
         base: u64,
     },
+    /// A real-time clock lies over something else.
+    #[error("VM {vm}: the clock at {base:#x} is empty, or overlaps something or the end of memory")]
+    Rtc {
+        /// The VM's name.
+        vm: String,
+        /// Its base.
+        base: u64,
+    },
     /// A buffer that is shared is not of whole pages, overlaps something, or there is no memory for it.
     #[error(
         "VM {vm}: its shared memory is not of whole pages, overlaps something, or is too large"
@@ -125,6 +134,7 @@ impl Machine {
             rm: ResourceManager::new(file.options.rm.clone()),
             peers: Vec::new(),
             uarts: Vec::new(),
+            rtcs: Vec::new(),
             options: file.options.clone(),
             trace_flags: 0,
             random: Random::new(file.options.seed),
@@ -150,8 +160,18 @@ impl Machine {
             return Err(MachineError::Vcpus { vm: config.name.clone(), vcpus: config.vcpus });
         }
         frames::check(config)?;
-        let taken = frames::taken(config);
+        let mut taken = frames::taken(config);
         let vm = VmIndex(self.vms.len());
+        if let Some(rtc) = config.rtc {
+            let refuse = || MachineError::Rtc { vm: config.name.clone(), base: rtc.base };
+            let wanted = frames::range(rtc.base, rtc.size).filter(|range| !range.is_empty());
+            let wanted = wanted.ok_or_else(refuse)?;
+            if taken.iter().any(|other| wanted.start < other.end && other.start < wanted.end) {
+                return Err(refuse());
+            }
+            taken.push(wanted);
+            self.rtcs.push(Rtc::new(vm, rtc));
+        }
         let script = Script::parse(config.script.iter().map(String::as_str))?;
         let mut builder = Builder {
             vm,

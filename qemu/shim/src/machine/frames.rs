@@ -58,7 +58,7 @@ fn ranges(frames: &GicFrames) -> Option<(Range<u64>, Range<u64>)> {
     Some((range(frames.distributor, DISTRIBUTOR_SIZE)?, range(frames.redistributors, size)?))
 }
 
-fn range(start: u64, size: u64) -> Option<Range<u64>> {
+pub(super) fn range(start: u64, size: u64) -> Option<Range<u64>> {
     Some(start..start.checked_add(size)?)
 }
 

@@ -15,6 +15,11 @@ impl Machine {
         stored: Option<u64>,
         world: &mut World<'_>,
     ) -> Option<u64> {
+        let mut rtcs = self.rtcs.iter_mut().filter(|rtc| rtc.vm() == caller.vm);
+        let now = || world.clock.now();
+        if let Some(value) = rtcs.find_map(|rtc| rtc.access(ipa, stored, now())) {
+            return Some(value);
+        }
         let Self { uarts, objects, peers, .. } = self;
         let mut uarts = uarts.iter_mut().filter(|uart| uart.vm() == caller.vm);
         let Some(value) = stored else {

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::words::{self, WordError};
 use super::{
     DoorbellSource, GicFrames, LabelledQueuePair, Load, MachineFile, Options, QueuePair,
-    ReceivedDoorbell, SharedBuffer, UartConfig, UartKind, VmConfig,
+    ReceivedDoorbell, RtcConfig, SharedBuffer, UartConfig, UartKind, VmConfig,
 };
 use crate::rm::Behaviour;
 
@@ -61,6 +61,9 @@ pub enum Problem {
     /// A second `gic` line for a VM.
     #[error("the VM already has an interrupt controller")]
     SecondGic,
+    /// A second `rtc` line for a VM.
+    #[error("the VM already has a real-time clock")]
+    SecondRtc,
 }
 
 /// The keys and values of a line, taken out one by one.
@@ -231,6 +234,16 @@ fn parse_line(file: &mut MachineFile, line: &str) -> Result<(), Problem> {
             let uart = uart(&mut fields)?;
             vm(file, kind)?.uarts.push(uart);
         }
+        "rtc" => {
+            let rtc = RtcConfig {
+                base: fields.number("base")?,
+                size: fields.number("size")?,
+                seconds: fields.number("seconds")?,
+            };
+            if vm(file, kind)?.rtc.replace(rtc).is_some() {
+                return Err(Problem::SecondRtc);
+            }
+        }
         _ => return Err(Problem::UnknownKind(kind.to_owned())),
     }
     fields.finish()
@@ -251,6 +264,7 @@ fn options(fields: &mut Fields) -> Result<Options, Problem> {
         hide_rm_console: fields.flag("hide-rm-console")?,
         no_reboot: fields.flag("no-reboot")?,
         trace_exits: fields.flag("trace-exits")?,
+        no_trng: fields.flag("no-trng")?,
         log: fields
             .optional("log", "a log level", |text| text.parse().ok())?
             .unwrap_or(default.log),

@@ -74,6 +74,12 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn rtc()(base in any::<u64>(), size in any::<u64>(), seconds in any::<u32>()) -> RtcConfig {
+        RtcConfig { base, size, seconds }
+    }
+}
+
+prop_compose! {
     fn vm()(
         objects in objects(),
         ids in any::<(u16, u16, u16)>(),
@@ -84,6 +90,7 @@ prop_compose! {
         loads in vec(any::<(String, u64, u64, u64)>(), 0..3),
         shared in vec(shared(), 0..3),
         uarts in vec(uart(), 0..3),
+        rtc in option::of(rtc()),
         gic in option::of(any::<(u64, u64, u16)>()),
     ) -> VmConfig {
         VmConfig {
@@ -103,6 +110,7 @@ prop_compose! {
                 .collect(),
             shared,
             uarts,
+            rtc,
             gic: gic.map(|(distributor, redistributors, count)| GicFrames {
                 distributor,
                 redistributors,
@@ -134,7 +142,7 @@ prop_compose! {
 prop_compose! {
     fn file()(
         vms in vec(vm(), 0..3),
-        flags in any::<[bool; 4]>(),
+        flags in any::<[bool; 5]>(),
         seed in any::<u64>(),
         identify in any::<[u64; 4]>(),
         rm in behaviour(),
@@ -145,6 +153,7 @@ prop_compose! {
                 hide_rm_console: flags[1],
                 no_reboot: flags[2],
                 trace_exits: flags[3],
+                no_trng: flags[4],
                 log: log::LevelFilter::Debug,
                 seed,
                 identify,
@@ -196,6 +205,10 @@ fn errors_name_line_and_key() {
             "options identify=1,2,3",
             "key `identify`: `1,2,3` is not four numbers with commas between",
         ),
+        (
+            "rtc base=0 size=8 seconds=0x100000000",
+            "key `seconds`: `0x100000000` is not a number that fits",
+        ),
         ("options rm-replies=no", "key `rm-replies`: `no` is not a number that fits"),
         ("vm vmid=1 owner=3 name=x guid=12", "key `guid`: `12` is not a GUID"),
         ("options no-reboot=1", "key `no-reboot`: `1` is not expected: the key stands alone"),
@@ -206,6 +219,9 @@ fn errors_name_line_and_key() {
     }
     let early = MachineFile::parse("billy-machine 1\nscript ring 7 1").unwrap_err();
     assert_eq!(early.to_string(), "machine file line 2: `script` comes before the first `vm`");
+    let rtc = "rtc base=0 size=8 seconds=1";
+    let second = MachineFile::parse(&alloc::format!("{SMALLEST}{rtc}\n{rtc}")).unwrap_err();
+    assert_eq!(second.problem, Problem::SecondRtc);
     let empty = MachineFile::parse("").unwrap_err();
     assert_eq!(empty.problem, Problem::Version);
 }

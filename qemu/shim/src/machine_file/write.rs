@@ -24,6 +24,7 @@ impl Display for Options {
             (self.hide_rm_console, " hide-rm-console"),
             (self.no_reboot, " no-reboot"),
             (self.trace_exits, " trace-exits"),
+            (self.no_trng, " no-trng"),
         ] {
             if set {
                 f.write_str(key)?;
@@ -129,6 +130,10 @@ impl Display for VmConfig {
                 Some(intid) => writeln!(f, " intid={intid}")?,
                 None => f.write_str("\n")?,
             }
+        }
+        if let Some(rtc) = &self.rtc {
+            write!(f, "rtc base={:#x} size={:#x}", rtc.base, rtc.size)?;
+            writeln!(f, " seconds={}", rtc.seconds)?;
         }
         self.script.iter().try_for_each(|line| writeln!(f, "script {line}"))
     }

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use billy_protocol::{ErrorReply, Frame, HEADER_SIZE, Kind, decode};
 
 use super::play::Progress;
-use super::script::{FrameCondition, FrameStep};
+use super::script::{Expected, FrameCondition, FrameStep};
 use super::{Peer, Surroundings};
 
 /// Bytes of a payload that a failure shows.
@@ -109,11 +109,12 @@ pub(super) fn holds(peer: &mut Peer, condition: &FrameCondition) -> Result<bool,
                 };
             };
             let came = message.get(HEADER_SIZE..).unwrap_or_default();
-            match payload.as_ref().filter(|payload| **payload != came) {
-                None => Ok(true),
-                Some(expected) => {
+            match payload {
+                payload if payload.is_met_by(came) => Ok(true),
+                Expected::Bytes(expected) => {
                     Err(format!("{} came instead of {}", shown(came), shown(expected)))
                 }
+                other => Err(format!("{} came, not {other:?}", shown(came))),
             }
         }
         FrameCondition::Refusal { label, service, id, code, field } => {

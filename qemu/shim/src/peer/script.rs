@@ -71,7 +71,9 @@
 //!
 //! A ring's messages come to `message` and the frames' conditions like a queue's; the peer looks when the guest rings. Byte
 //! N of the pattern is `N ^ N >> 8`, cut to 8 bits. Services go by name (`echo`) or number, codes by name (`busy`) or number.
-//! A payload is `BYTES` in hexadecimal, or `text=TEXT` with its length before it, as `echo` takes it.
+//! A payload is `BYTES` in hexadecimal, or `text=TEXT` with its length before it, as `echo` takes it. That of a reply may
+//! also be `date=FROM..TO`, a time with a date between these, in seconds since 1970, or `date=none`, one without; and
+//! `random=N:SOURCE`, so many bytes, not all alike, from `trng` or `hypervisor`.
 //!
 //! `add` takes `peer=VMID` for the VM at the other end, which is the guest's owner otherwise.
 //!
@@ -114,7 +116,7 @@ mod words;
 
 pub(super) use channel::{ChannelKind, ChannelStep};
 pub(super) use fault::Mischief;
-pub(super) use frame::{FrameCondition, FrameStep};
+pub(super) use frame::{Expected, FrameCondition, FrameStep};
 pub(super) use memory::{MemoryCondition, MemoryStep};
 pub(super) use ring::{RingCondition, RingStep};
 use words::{Words, bounded, convert, optional};

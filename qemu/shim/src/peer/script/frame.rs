@@ -3,10 +3,14 @@
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 
-use billy_protocol::{ErrorCode, payload, service};
+use billy_protocol::service::entropy::{self, Source};
+use billy_protocol::service::{self, time};
+use billy_protocol::{ErrorCode, decode, payload};
 
 use super::{Problem, Words, bounded, convert, fault::hexadecimal};
+use crate::machine_file::words::number;
 
 /// A step with frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,12 +26,47 @@ pub(in crate::peer) enum FrameStep {
 /// An answer that comes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::peer) enum FrameCondition {
-    /// A reply or, not `last`, a part of one; any payload will do if none is given.
-    Reply { label: u32, service: u16, id: u32, payload: Option<Vec<u8>>, last: bool },
+    /// A reply or, not `last`, a part of one.
+    Reply { label: u32, service: u16, id: u32, payload: Expected, last: bool },
     /// An error reply; any will do if no code or field is given.
     Refusal { label: u32, service: u16, id: u32, code: Option<ErrorCode>, field: Option<String> },
     /// So many replies and error replies.
     Answers { label: u32, count: u64 },
+}
+
+/// What an answer holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::peer) enum Expected {
+    /// Anything.
+    Any,
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// A time, with a date in that range or without one.
+    Date(Option<RangeInclusive<u64>>),
+    /// So many random bytes from there.
+    Random(usize, Source),
+}
+
+impl Expected {
+    pub(in crate::peer) fn is_met_by(&self, payload: &[u8]) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Bytes(bytes) => bytes == payload,
+            Self::Date(range) => match (range, decode::<time::Reply>(payload)) {
+                (Some(range), Ok(time::Reply { wall_clock: Some(date), .. })) => {
+                    range.contains(&date)
+                }
+                (None, Ok(reply)) => reply.wall_clock.is_none(),
+                _ => false,
+            },
+            Self::Random(count, source) => {
+                decode::<entropy::Reply<'_>>(payload).is_ok_and(|reply| {
+                    let alike = reply.data.iter().all(|byte| reply.data.first() == Some(byte));
+                    reply.data.len() == *count && reply.source == *source && !alike
+                })
+            }
+        }
+    }
 }
 
 /// Reads the words after `first`; `None` if `first` is no step of this kind.
@@ -63,7 +102,7 @@ pub(super) fn condition(first: &str, words: &mut Words) -> Result<Option<FrameCo
     Ok(Some(match first {
         "reply" | "part" => {
             let (label, service, id) = address(words)?;
-            let payload = more(words).map(payload_of).transpose()?;
+            let payload = more(words).map_or(Ok(Expected::Any), expected)?;
             FrameCondition::Reply { label, service, id, payload, last: first == "reply" }
         }
         "refusal" => {
@@ -117,6 +156,27 @@ fn payload_of(word: String) -> Result<Vec<u8>, Problem> {
         }
         Err(_) => Err(Problem::Word { word, wanted: "payload" }),
     }
+}
+
+/// A payload, or what is known of one.
+fn expected(word: String) -> Result<Expected, Problem> {
+    let known = match word.split_once('=') {
+        Some(("date", "none")) => Some(Expected::Date(None)),
+        Some(("date", range)) => range.split_once("..").and_then(|(from, to)| {
+            let (from, to) = (number(from)?, number(to)?);
+            Some(Expected::Date(Some(from..=to)))
+        }),
+        Some(("random", random)) => random.split_once(':').and_then(|(count, source)| {
+            let source = match source {
+                "trng" => Source::Trng,
+                "hypervisor" => Source::Hypervisor,
+                _ => return None,
+            };
+            Some(Expected::Random(number(count)?.try_into().ok()?, source))
+        }),
+        _ => return payload_of(word).map(Expected::Bytes),
+    };
+    known.ok_or(Problem::Word { word, wanted: "payload" })
 }
 
 /// An error code by name, `busy`, or by number.

@@ -1,6 +1,6 @@
 //! Framed requests, over queues and rings.
 
-use billy_protocol::{ErrorCode, ErrorReply, Frame, Kind, service};
+use billy_protocol::{ErrorCode, ErrorReply, Frame, Kind, payload, service};
 use shared_ring::{Mode, Modes};
 
 use super::ring::Guest;
@@ -136,6 +136,11 @@ fn mistakes_in_steps_with_frames_are_named() {
         ("request 9 echo", "request id is missing"),
         ("request 9 echo 1 xyz", "`xyz` is no row of bytes"),
         ("request 9 echo 1 times=x", "`x` is no count"),
+        ("request 9 echo 1 date=none", "`date=none` is no row of bytes"),
+        ("expect reply 9 time 1 date=1", "`date=1` is no payload"),
+        ("expect reply 9 time 1 date=1..x", "`date=1..x` is no payload"),
+        ("expect reply 9 entropy 1 random=3", "`random=3` is no payload"),
+        ("expect reply 9 entropy 1 random=3:me", "`random=3:me` is no payload"),
         ("frame 9 \"\"", "`` is no row of bytes"),
         ("expect refusal 9 echo 1 tired", "`tired` is no error code"),
     ] {
@@ -147,4 +152,46 @@ fn mistakes_in_steps_with_frames_are_named() {
         failure(&mut rig)
             .ends_with("there is no queue 8, and no ring to which the peer is attached")
     );
+}
+
+#[test]
+fn what_is_known_of_a_reply_is_looked_for() {
+    let encoded = |encode: &dyn Fn(&mut [u8]) -> usize| {
+        let mut buffer = [0; 64];
+        let length = encode(&mut buffer);
+        buffer[..length].to_vec()
+    };
+    let date = |wall_clock| {
+        let reply = service::time::Reply { uptime: 1 << 40, wall_clock };
+        encoded(&|buffer| payload::encode(&reply, buffer).unwrap())
+    };
+    let random = |source, data| {
+        let reply = service::entropy::Reply { source, data };
+        encoded(&|buffer| payload::encode(&reply, buffer).unwrap())
+    };
+    let (trng, hypervisor) = (service::entropy::Source::Trng, service::entropy::Source::Hypervisor);
+    let holds = |known: &str, payload: &[u8]| {
+        let step = format!("expect reply 9 echo 7 {known}");
+        let mut rig = Rig::scripted(&format!("{step}\nstop"));
+        assert_eq!(rig.send(4, &frame(Kind::Reply, 7, payload)), 0);
+        match rig.pump() {
+            Some(Event::Finished(Outcome::Success)) => true,
+            Some(Event::Finished(Outcome::Failure(reason))) => {
+                assert!(reason.starts_with(&format!("script line 1 `{step}`: ")), "{reason}");
+                false
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(holds("date=100..0x80", &date(Some(100))) && holds("date=100..0x80", &date(Some(128))));
+    for wrong in [date(Some(99)), date(Some(129)), date(None), b"x".to_vec()] {
+        assert!(!holds("date=100..128", &wrong), "{wrong:?}");
+    }
+    assert!(holds("date=none", &date(None)) && !holds("date=none", &date(Some(0))));
+    assert!(!holds("date=none", b""));
+    assert!(holds("random=3:trng", &random(trng, b"abc")));
+    assert!(holds("random=3:hypervisor", &random(hypervisor, b"abc")));
+    for (source, data) in [(hypervisor, &b"abc"[..]), (trng, b"ab"), (trng, b"aaa"), (trng, b"")] {
+        assert!(!holds("random=3:trng", &random(source, data)), "{source:?} {data:?}");
+    }
 }
