@@ -75,13 +75,17 @@ fn parcel(lab: &Lab) -> Result<()> {
 fn lies(lab: &Lab) -> Result<()> {
     let script = "share 7 0x2000 quiet\nannounce 7 label=9\nwait ms 20\nshare 8 0x2000 at=0x80000000\n\
          share 9 0x2000 type=io\nlend 10 0x2000\nshare 11 0x2000 attribute=uncached\n\
-         share 12 0x2000 rights=w quiet\nannounce 12\nshare 13 0x1000 quiet\nannounce 13 size=0x2000000\nshare 14 0x2000\nexpect accepted 14";
+         share 12 0x2000 rights=w quiet\nannounce 12\nshare 13 0x1000 quiet\nannounce 13 size=0x2000000\n\
+         lend 15 0x2000 quiet\nannounce 15 transaction=share\nshare 16 0x2000 quiet\nannounce 16 handle=99\n\
+         share 14 0x2000\nexpect accepted 14";
     let mut billy = play(lab, script)?;
     shows(
         &mut billy,
         "log",
         &[
-            "VALIDATE_FAILED",
+            "(parcel 0): VALIDATE_FAILED (8)",
+            "(parcel 7): ARGUMENT_INVALID (6)",
+            "(parcel 99): HANDLE_INVALID (7)",
             "ranges: 0x80000000..0x80002000 overlaps the image",
             "type: IO (1), not NORMAL",
             "transaction: LEND (1), not SHARE",

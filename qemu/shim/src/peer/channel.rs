@@ -68,7 +68,7 @@ pub(super) fn play(
 fn recall(peer: &Peer, label: u32, surroundings: &mut Surroundings<'_>) -> Progress {
     let Surroundings { rm, objects, interrupts, .. } = surroundings;
     match rm.parcel_handle(peer.vm, label) {
-        Some(handle) => refused(rm.recall_memory(peer.vm, handle, 0, objects, interrupts)),
+        Some(handle) => refused(rm.recall_memory(peer.vm, handle, None, objects, interrupts)),
         None => Progress::Done,
     }
 }

@@ -6,6 +6,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -64,17 +65,30 @@ struct Parcel {
     access: Vec<AclEntry>,
     attributes: Vec<AttrEntry>,
     pages: Arc<Pages>,
+    /// What the owner first gave with `MEM_SHARED`; none: nothing yet.
+    tag: Option<u32>,
     /// Whether the borrower asked for zeros when the owner takes the memory back.
     clear_on_reclaim: bool,
+    /// Whether RM counts it as the borrower's: mapped, or a part of its places is set aside.
     accepted: bool,
-    /// Where it is mapped: nowhere, if RM lies about it.
-    mapped: Vec<SglEntry>,
+    /// The ranges set aside for it: one for each of the owner's or, if `contiguous`, one for all; none if RM lies about it.
+    places: Vec<SglEntry>,
+    contiguous: bool,
+    /// Whether it is mapped at its places.
+    mapped: bool,
 }
 
 impl Memory {
-    fn find(&self, vm: VmIndex, handle: u32) -> Result<usize, RmError> {
-        let meant = |parcel: &Parcel| parcel.vm == vm && parcel.handle == Some(handle);
+    /// The parcel with this handle, whosever.
+    fn any(&self, handle: u32) -> Result<usize, RmError> {
+        let meant = |parcel: &Parcel| parcel.handle == Some(handle);
         self.parcels.iter().position(meant).ok_or(RmError::HandleInvalid)
+    }
+
+    /// The parcel with this handle that is for the VM.
+    fn find(&self, vm: VmIndex, handle: u32) -> Result<usize, RmError> {
+        let found = self.any(handle)?;
+        if self.parcels[found].vm == vm { Ok(found) } else { Err(RmError::HandleInvalid) }
     }
 
     fn happened(&mut self, parcel: usize, action: MemoryAction) {
@@ -90,34 +104,30 @@ impl Memory {
     fn taken(&self, vm: VmIndex) -> Vec<Range<u64>> {
         let spaces = self.spaces.iter().filter(|space| space.vm == vm);
         let parcels = self.parcels.iter().filter(|parcel| parcel.vm == vm);
-        let mapped = parcels.flat_map(|parcel| &parcel.mapped).map(place::range);
-        spaces.flat_map(|space| space.taken.iter().cloned()).chain(mapped).collect()
+        let placed = parcels.flat_map(|parcel| &parcel.places).map(place::range);
+        spaces.flat_map(|space| space.taken.iter().cloned()).chain(placed).collect()
     }
 
-    /// Maps a parcel at these ranges, all or nothing.
-    fn map(
-        &mut self,
-        parcel: usize,
-        ranges: &[SglEntry],
-        stage2: &mut dyn Stage2,
-    ) -> Result<(), RmError> {
+    /// Maps a parcel at its places, all or nothing.
+    fn map(&mut self, parcel: usize, stage2: &mut dyn Stage2) -> Result<(), RmError> {
         let parcel = &mut self.parcels[parcel];
         let rights = MapRights {
             write: parcel.offer.rights.contains(MemoryRights::WRITE),
             execute: parcel.offer.rights.contains(MemoryRights::EXECUTE),
         };
         let mut offset = 0;
-        for range in ranges {
+        for (index, range) in parcel.places.iter().enumerate() {
             let (ipa, end) = (range.ipa.get(), offset + range.size.get());
             if let Err(error) = stage2.map(parcel.vm, ipa, &parcel.pages, offset..end, rights) {
                 log::warn!("rm: {error}");
-                parcel.unmap(stage2);
+                for mapped in parcel.places.iter().take(index) {
+                    stage2.unmap(parcel.vm, mapped.ipa.get());
+                }
                 return Err(RmError::MapFailed);
             }
-            parcel.mapped.push(*range);
             offset = end;
         }
-        parcel.accepted = true;
+        (parcel.accepted, parcel.mapped) = (true, true);
         Ok(())
     }
 
@@ -130,8 +140,8 @@ impl Memory {
                 continue;
             };
             parcel.pages.clear();
-            let all = SglEntry::new(ipa, parcel.pages.size());
-            self.map(index, &[all], stage2)?;
+            self.parcels[index].places = vec![SglEntry::new(ipa, parcel.pages.size())];
+            self.map(index, stage2)?;
         }
         Ok(())
     }
@@ -141,7 +151,7 @@ impl Memory {
         for index in 0..self.parcels.len() {
             let parcel = &mut self.parcels[index];
             if parcel.vm == vm && parcel.accepted {
-                parcel.unmap(stage2);
+                parcel.release(stage2);
                 if parcel.offer.named_at.is_none() {
                     self.happened(index, MemoryAction::Released);
                 }
@@ -152,10 +162,11 @@ impl Memory {
 }
 
 impl Parcel {
-    fn unmap(&mut self, stage2: &mut dyn Stage2) {
-        for range in self.mapped.drain(..) {
+    /// Unmaps it; its places are free again.
+    fn release(&mut self, stage2: &mut dyn Stage2) {
+        for range in self.places.drain(..).filter(|_| self.mapped) {
             stage2.unmap(self.vm, range.ipa.get());
         }
-        self.accepted = false;
+        (self.accepted, self.mapped, self.contiguous) = (false, false, false);
     }
 }

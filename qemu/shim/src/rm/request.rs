@@ -81,7 +81,7 @@ pub(super) fn answer(
         MessageId::VM_HOST_GET_TYPE => word(HOST_TYPE_QEMU).into(),
         MessageId::MEM_ACCEPT => borrower::accept(memory, index, content, stage2).into(),
         MessageId::MEM_RELEASE => borrower::release(memory, index, content, stage2).into(),
-        MessageId::MEM_RECLAIM => Answer::Refuse(borrower::reclaim(memory, index, content)),
+        MessageId::MEM_RECLAIM => Answer::Refuse(borrower::reclaim(memory, content)),
         MessageId::MEM_NOTIFY => borrower::notify(memory, index, content).into(),
         MessageId::MEM_LOOKUP_SGL => Answer::Refuse(borrower::lookup(content)),
         MessageId::VM_SET_STATUS => set_status(rm, caller, vm, vms, content).into(),

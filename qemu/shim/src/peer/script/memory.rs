@@ -19,8 +19,8 @@ pub(in crate::peer) enum MemoryStep {
     Offer { offer: Offer, announcement: Option<Announcement> },
     /// Tells the guest of a parcel, the truth or not.
     Announce { label: u32, announcement: Announcement },
-    /// Asks the guest for a parcel.
-    Recall { label: u32, tag: u32 },
+    /// Asks the guest for a parcel, with the parcel's tag or another.
+    Recall { label: u32, tag: Option<u32> },
     /// Takes a parcel back, or is refused.
     Reclaim { label: u32, refused: bool },
     /// Takes a parcel away without a word, as when its owner dies.
@@ -51,7 +51,7 @@ pub(super) fn step(first: &str, words: &mut Words) -> Result<Option<MemoryStep>,
         "recall" => {
             let label = words.number("label")?;
             let tag = words.0.next().map(|word| convert(word, "tag")).transpose()?;
-            return Ok(Some(MemoryStep::Recall { label, tag: tag.unwrap_or_default() }));
+            return Ok(Some(MemoryStep::Recall { label, tag }));
         }
         "reclaim" => {
             let label = words.number("label")?;

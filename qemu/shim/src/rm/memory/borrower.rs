@@ -4,17 +4,19 @@ use alloc::vec::Vec;
 
 use gunyah_abi::rm::RmError;
 use gunyah_abi::rm::memory::{
-    AcceptFlags, MemAcceptReply, MemAcceptRequest, MemLookupRequest, MemNotifyRequest,
+    AcceptFlags, AclEntry, MemAcceptReply, MemAcceptRequest, MemLookupRequest, MemNotifyRequest,
     MemReleaseRequest, NotifyFlag, ParcelLists, ReleaseFlags, SglEntry,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::{Memory, MemoryAction, MemoryRights, MemoryType, Parcel, Transaction, place};
-use crate::rm::request::exactly;
 use crate::seam::Stage2;
 use crate::vm::VmIndex;
 
-/// `MEM_ACCEPT`: maps a parcel where the VM says, or where RM chooses.
+/// `MEM_ACCEPT`: maps a parcel where the VM says, or where RM chooses. The checks are RM's, in its order.
+///
+/// Each call sets places aside, for as many of the ranges that have none yet as the VM gives places, or for all; with
+/// [`AcceptFlags::DONE`] all must have one, and are mapped.
 pub(in crate::rm) fn accept(
     memory: &mut Memory,
     vm: VmIndex,
@@ -24,42 +26,60 @@ pub(in crate::rm) fn accept(
     let (request, lists) =
         MemAcceptRequest::ref_from_prefix(content).map_err(|_| RmError::MsgInvalid)?;
     let lists = ParcelLists::parse(lists).map_err(|_| RmError::MsgInvalid)?;
-    let flags = AcceptFlags::from_bits(request.flags).ok_or(RmError::ArgumentInvalid)?;
+    let flags = AcceptFlags::from_bits_retain(request.flags);
+    let index = memory.any(request.handle.get())?;
+    let taken = memory.taken(vm);
+    let parcel = &mut memory.parcels[index];
+    parcel.validate(request, &lists, flags)?;
     if flags.contains(AcceptFlags::MAP_OTHER) {
         return Err(RmError::Denied);
     }
-    let index = memory.find(vm, request.handle.get())?;
-    let parcel = &memory.parcels[index];
-    parcel.validate(request, &lists, flags)?;
-    if parcel.accepted {
-        return Err(RmError::MemInuse);
+    if lists.map_vmid != 0 {
+        return Err(RmError::ArgumentInvalid);
     }
-    let taken = memory.taken(vm);
-    let size = parcel.pages.size();
+    if parcel.vm != vm {
+        return Err(RmError::VmidInvalid);
+    }
+    if parcel.mapped {
+        return Err(RmError::Denied);
+    }
+    let contiguous = flags.contains(AcceptFlags::MAP_CONTIGUOUS);
+    let is_memory = parcel.offer.memory_type == MemoryType::Normal;
+    if contiguous && !(is_memory && (parcel.places.is_empty() || parcel.contiguous)) {
+        return Err(RmError::ArgumentInvalid);
+    }
+    if flags.contains(AcceptFlags::SANITIZE) {
+        parcel.clear_on_reclaim()?;
+    }
+    let sizes = parcel.sizes(contiguous || parcel.contiguous);
+    let rest = sizes.get(parcel.places.len()..).unwrap_or_default();
     let (places, is_true) = if !lists.ranges.is_empty() {
-        if !place::are_pages(lists.ranges, size) {
-            return Err(RmError::ArgumentInvalid);
-        }
-        if !place::are_free(lists.ranges, &taken) {
-            return Err(RmError::MapFailed);
-        }
+        place::check(lists.ranges, rest, taken)?;
         (lists.ranges.to_vec(), true)
     } else if let Some(ipa) = parcel.offer.said_at {
-        let said = place::in_a_row(ipa, &parcel.sizes(flags));
-        let is_true = place::are_pages(&said, size) && place::are_free(&said, &taken);
+        let said = place::in_a_row(ipa, rest);
+        let is_true = place::check(&said, rest, taken).is_ok();
         (said, is_true)
     } else {
-        (place::choose(&parcel.sizes(flags), &taken).ok_or(RmError::MapFailed)?, true)
+        (place::choose(rest, &taken).ok_or(RmError::Noresource)?, true)
     };
-    if flags.contains(AcceptFlags::DONE) {
-        memory.map(index, if is_true { &places } else { &[] }, stage2)?;
-        let parcel = &mut memory.parcels[index];
-        parcel.clear_on_reclaim = flags.contains(AcceptFlags::SANITIZE);
-        if parcel.offer.transaction == Transaction::Donate {
-            parcel.handle = None;
+    let (before, done) = (parcel.places.len(), flags.contains(AcceptFlags::DONE));
+    if done && places.len() != rest.len() {
+        return Err(RmError::ArgumentInvalid);
+    }
+    parcel.places.extend_from_slice(if is_true { &places } else { &[] });
+    if done {
+        if let Err(error) = memory.map(index, stage2) {
+            memory.parcels[index].places.truncate(before);
+            return Err(error);
+        }
+        if memory.parcels[index].offer.transaction == Transaction::Donate {
+            memory.parcels[index].handle = None;
         }
         memory.happened(index, MemoryAction::Accepted);
     }
+    let parcel = &mut memory.parcels[index];
+    (parcel.accepted, parcel.contiguous) = (true, contiguous || parcel.contiguous);
     Ok(if lists.ranges.is_empty() { reply(&places) } else { Vec::new() })
 }
 
@@ -77,37 +97,39 @@ impl Parcel {
         flags: AcceptFlags,
     ) -> Result<(), RmError> {
         let Self { offer, access, attributes, .. } = self;
+        if (request.memory_type, request.transaction)
+            != (offer.memory_type.code(), offer.transaction.code())
+        {
+            return Err(RmError::ArgumentInvalid);
+        }
+        let who = |entry: &AclEntry| (entry.vmid.get(), entry.rights);
         let same_lists = || {
-            same(lists.access, access, |entry| (entry.vmid.get(), entry.rights))
-                && same(lists.attributes, attributes, |entry| {
-                    (entry.vmid.get(), entry.attribute.get())
-                })
+            lists.access.iter().map(who).eq(access.iter().map(who))
+                && lists.attributes == attributes
         };
-        let valid = request.memory_type == offer.memory_type.code()
-            && request.transaction == offer.transaction.code()
-            && (!flags.contains(AcceptFlags::VALIDATE_SANITIZED) || offer.sanitized)
+        let valid = (!flags.contains(AcceptFlags::VALIDATE_SANITIZED) || offer.sanitized)
             && (!flags.contains(AcceptFlags::VALIDATE_LABEL) || request.label.get() == offer.label)
             && (!flags.contains(AcceptFlags::VALIDATE_ACL_ATTR) || same_lists());
         if valid { Ok(()) } else { Err(RmError::ValidateFailed) }
     }
 
     /// The sizes of the ranges that the VM gets.
-    fn sizes(&self, flags: AcceptFlags) -> Vec<u64> {
-        match flags.contains(AcceptFlags::MAP_CONTIGUOUS) {
+    fn sizes(&self, contiguous: bool) -> Vec<u64> {
+        match contiguous {
             true => alloc::vec![self.pages.size()],
             false => self.offer.sizes.clone(),
         }
     }
-}
 
-/// Whether two lists hold the same entries, in any order.
-fn same<T, K: Ord>(one: &[T], other: &[T], key: impl Fn(&T) -> K) -> bool {
-    let sorted = |entries: &[T]| {
-        let mut keys: Vec<K> = entries.iter().map(&key).collect();
-        keys.sort_unstable();
-        keys
-    };
-    sorted(one) == sorted(other)
+    /// The VM wants the owner to get zeros back, and must be able to write them itself.
+    fn clear_on_reclaim(&mut self) -> Result<(), RmError> {
+        let may_write = self.offer.rights.contains(MemoryRights::WRITE);
+        if !may_write || self.offer.memory_type != MemoryType::Normal {
+            return Err(RmError::ArgumentInvalid);
+        }
+        self.clear_on_reclaim = true;
+        Ok(())
+    }
 }
 
 /// `MEM_RELEASE`: unmaps a parcel.
@@ -117,34 +139,30 @@ pub(in crate::rm) fn release(
     content: &[u8],
     stage2: &mut dyn Stage2,
 ) -> Result<(), RmError> {
-    let request: MemReleaseRequest = exactly(content)?;
-    let flags = ReleaseFlags::from_bits(request.flags).ok_or(RmError::ArgumentInvalid)?;
+    let (request, _) =
+        MemReleaseRequest::ref_from_prefix(content).map_err(|_| RmError::MsgInvalid)?;
     let index = memory.find(vm, request.handle.get())?;
     let parcel = &mut memory.parcels[index];
     if !parcel.accepted {
         return Err(RmError::MemReleased);
     }
-    if flags.contains(ReleaseFlags::SANITIZE) {
-        let may_write = parcel.offer.rights.contains(MemoryRights::WRITE);
-        if !may_write || parcel.offer.memory_type != MemoryType::Normal {
-            return Err(RmError::ArgumentInvalid);
-        }
-        parcel.pages.clear();
+    if ReleaseFlags::from_bits_retain(request.flags).contains(ReleaseFlags::SANITIZE) {
+        parcel.clear_on_reclaim()?;
     }
-    parcel.unmap(stage2);
+    parcel.release(stage2);
     memory.happened(index, MemoryAction::Released);
     Ok(())
 }
 
 /// `MEM_RECLAIM`: for the owner only, and no VM is one.
-pub(in crate::rm) fn reclaim(memory: &Memory, vm: VmIndex, content: &[u8]) -> RmError {
-    match exactly::<MemReleaseRequest>(content) {
-        Err(error) => error,
-        Ok(request) => memory.find(vm, request.handle.get()).err().unwrap_or(RmError::Denied),
+pub(in crate::rm) fn reclaim(memory: &Memory, content: &[u8]) -> RmError {
+    match MemReleaseRequest::ref_from_prefix(content) {
+        Err(_) => RmError::MsgInvalid,
+        Ok((request, _)) => memory.any(request.handle.get()).err().unwrap_or(RmError::Denied),
     }
 }
 
-/// `MEM_NOTIFY`: tells the owner that the VM has the parcel, or has it no longer. What an owner tells, no VM may.
+/// `MEM_NOTIFY`: tells the owner that the VM has the parcel, or has it not. What an owner tells, no VM may.
 pub(in crate::rm) fn notify(
     memory: &mut Memory,
     vm: VmIndex,
@@ -152,22 +170,21 @@ pub(in crate::rm) fn notify(
 ) -> Result<(), RmError> {
     let (request, _) =
         MemNotifyRequest::ref_from_prefix(content).map_err(|_| RmError::MsgInvalid)?;
-    let flag = NotifyFlag::from(request.flag);
-    match flag {
-        NotifyFlag::Unknown(_) => return Err(RmError::ArgumentInvalid),
-        NotifyFlag::Shared | NotifyFlag::Recall => {
-            memory.find(vm, request.handle.get())?;
-            return Err(RmError::Denied);
-        }
-        NotifyFlag::Accepted | NotifyFlag::Released => {}
+    let index = memory.any(request.handle.get())?;
+    let parcel = &memory.parcels[index];
+    let tag = request.tag.get();
+    if parcel.tag.is_some_and(|own| own != tag) {
+        return Err(RmError::ArgumentInvalid);
     }
-    let request: MemNotifyRequest = exactly(content)?;
-    let index = memory.find(vm, request.handle.get())?;
-    match (flag, memory.parcels[index].accepted) {
+    let flag = NotifyFlag::from(request.flag);
+    match (flag, parcel.accepted) {
+        (NotifyFlag::Unknown(_), _) => Err(RmError::ArgumentInvalid),
+        (NotifyFlag::Shared | NotifyFlag::Recall, _) => Err(RmError::Denied),
+        _ if parcel.vm != vm => Err(RmError::HandleInvalid),
         (NotifyFlag::Accepted, false) => Err(RmError::MemReleased),
         (NotifyFlag::Released, true) => Err(RmError::MemInuse),
-        _ => {
-            memory.happened(index, MemoryAction::Told(flag, request.tag.get()));
+        (NotifyFlag::Accepted, true) | (NotifyFlag::Released, false) => {
+            memory.happened(index, MemoryAction::Told(flag, tag));
             Ok(())
         }
     }

@@ -148,14 +148,17 @@ impl ResourceManager {
             attributes: vec![AttrEntry::new(vmid, offer.attribute)],
             offer,
             pages,
+            tag: None,
             clear_on_reclaim: false,
             accepted: false,
-            mapped: Vec::new(),
+            places: Vec::new(),
+            contiguous: false,
+            mapped: false,
         });
         Ok(handle)
     }
 
-    /// The peer has RM tell the VM of a parcel (`MEM_SHARED`), the truth or not.
+    /// The peer has RM tell the VM of a parcel (`MEM_SHARED`), the truth or not. The first tag stays with the parcel.
     ///
     /// # Errors
     ///
@@ -168,7 +171,9 @@ impl ResourceManager {
         objects: &mut Objects,
         interrupts: &mut dyn VirtualInterrupts,
     ) -> Result<(), RmError> {
-        let parcel = &self.memory.parcels[self.memory.find(vm, handle)?];
+        let found = self.memory.find(vm, handle)?;
+        let parcel = &mut self.memory.parcels[found];
+        parcel.tag.get_or_insert(announcement.tag);
         let Parcel { offer, .. } = parcel;
         let own = parcel.attributes.first().map_or(0, |entry| entry.vmid.get());
         let vmid = announcement.vmid.unwrap_or(own);
@@ -196,19 +201,21 @@ impl ResourceManager {
         self.send_notification(vm, MessageId::MEM_SHARED, content, objects, interrupts)
     }
 
-    /// The peer has RM ask the VM for the parcel (`MEM_RECALL`).
+    /// The peer has RM ask the VM for the parcel (`MEM_RECALL`), with its tag or another.
     ///
     /// # Errors
     ///
-    /// Those of [`Self::send_notification`].
+    /// `HANDLE_INVALID`; those of [`Self::send_notification`].
     pub fn recall_memory(
         &mut self,
         vm: VmIndex,
         handle: u32,
-        tag: u32,
+        tag: Option<u32>,
         objects: &mut Objects,
         interrupts: &mut dyn VirtualInterrupts,
     ) -> Result<(), RmError> {
+        let own = self.memory.parcels[self.memory.find(vm, handle)?].tag;
+        let tag = tag.or(own).unwrap_or_default();
         let recall = MemRecall { handle: handle.into(), tag: tag.into() };
         let content = recall.as_bytes().to_vec();
         self.send_notification(vm, MessageId::MEM_RECALL, content, objects, interrupts)
@@ -243,7 +250,7 @@ impl ResourceManager {
         stage2: &mut dyn Stage2,
     ) -> Result<(), RmError> {
         let index = self.memory.find(vm, handle)?;
-        self.memory.parcels.remove(index).unmap(stage2);
+        self.memory.parcels.remove(index).release(stage2);
         Ok(())
     }
 
@@ -276,7 +283,8 @@ impl ResourceManager {
     pub fn parcel_places(&self, vm: VmIndex, label: u32) -> Vec<(u64, u64)> {
         let meant = |parcel: &&Parcel| parcel.vm == vm && parcel.offer.label == label;
         let parcel = self.memory.parcels.iter().rev().find(meant);
-        let mapped = parcel.map(|parcel| parcel.mapped.as_slice()).unwrap_or_default();
+        let parcel = parcel.filter(|parcel| parcel.mapped);
+        let mapped = parcel.map(|parcel| parcel.places.as_slice()).unwrap_or_default();
         mapped.iter().map(|range| (range.ipa.get(), range.size.get())).collect()
     }
 

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use gunyah_abi::rm::RmError;
 use gunyah_abi::rm::memory::{PAGE_SIZE, SglEntry};
 
 /// Guest physical addresses that RM chooses from when it may: above every VM's RAM and devices, but not only that is
@@ -22,24 +23,32 @@ fn overlap(a: &Range<u64>, b: &Range<u64>) -> bool {
     a.start < b.end && b.start < a.end
 }
 
-/// Whether all ranges are guest physical addresses that nothing has, each apart from the others.
-pub(super) fn are_free(ranges: &[SglEntry], taken: &[Range<u64>]) -> bool {
-    ranges.iter().enumerate().all(|(index, entry)| {
+/// Checks ranges that a VM gives, one after the other: each is of its size, and where nothing is, the others included. There
+/// may be fewer ranges than sizes.
+///
+/// # Errors
+///
+/// `ARGUMENT_INVALID`: not of that size, no pages, or too many; `NORESOURCE`: something is there.
+pub(super) fn check(
+    ranges: &[SglEntry],
+    sizes: &[u64],
+    mut taken: Vec<Range<u64>>,
+) -> Result<(), RmError> {
+    if ranges.len() > sizes.len() {
+        return Err(RmError::ArgumentInvalid);
+    }
+    for (entry, size) in ranges.iter().zip(sizes) {
+        if entry.size.get() != *size || !entry.ipa.get().is_multiple_of(PAGE_SIZE) {
+            return Err(RmError::ArgumentInvalid);
+        }
         let wanted = range(entry);
-        let others = ranges.iter().take(index).map(range);
-        !wanted.is_empty()
-            && wanted.end <= ALL.end
-            && !taken.iter().cloned().chain(others).any(|other| overlap(&other, &wanted))
-    })
-}
-
-/// Whether all ranges are whole pages, and as large as `size` together.
-pub(super) fn are_pages(ranges: &[SglEntry], size: u64) -> bool {
-    let aligned = |entry: &SglEntry| {
-        entry.size.get() > 0 && (entry.ipa.get() | entry.size.get()).is_multiple_of(PAGE_SIZE)
-    };
-    let sum = ranges.iter().try_fold(0_u64, |sum, entry| sum.checked_add(entry.size.get()));
-    ranges.iter().all(aligned) && sum == Some(size)
+        let in_space = !wanted.is_empty() && wanted.end <= ALL.end;
+        if !in_space || taken.iter().any(|other| overlap(other, &wanted)) {
+            return Err(RmError::Noresource);
+        }
+        taken.push(wanted);
+    }
+    Ok(())
 }
 
 /// Chooses a place for each of `sizes`, with a page that nothing has after each; `None` if there is none left.
@@ -99,17 +108,33 @@ mod tests {
     #[test]
     fn ranges_are_checked() {
         let [taken, beside] = [0x1000..0x2000, 0x2000..0x3000];
-        let free = |entries: &[(u64, u64)]| {
+        let checked = |entries: &[(u64, u64)], sizes: &[u64]| {
             let entries: Vec<_> = entries.iter().map(|(a, b)| SglEntry::new(*a, *b)).collect();
-            are_free(&entries, core::slice::from_ref(&taken))
+            check(&entries, sizes, vec![taken.clone()])
         };
-        assert!(free(&[(0, 0x1000), (beside.start, 0x1000), (beside.end, 0x1000)]));
-        assert!(!free(&[(0, 0x1001)]) && !free(&[(0x1fff, 1)]) && !free(&[(0, 0x4000)]));
-        assert!(!free(&[(0x4000, 0x2000), (0x5000, 0x1000)]));
-        assert!(free(&[((1 << 36) - 0x1000, 0x1000)]));
-        for wrong in [((1 << 36) - 0x1000, 0x2000), (u64::MAX - 0xfff, 0x1000), (0x5000, 0)] {
-            assert!(!free(&[wrong]), "{wrong:x?}");
+        let apart = [(0, 0x1000), (beside.start, 0x1000), (beside.end, 0x1000)];
+        assert_eq!(checked(&apart, &[0x1000; 3]), Ok(()));
+        assert_eq!(checked(&apart, &[0x1000; 4]), Ok(()));
+        assert_eq!(checked(&[((1 << 36) - 0x1000, 0x1000)], &[0x1000]), Ok(()));
+        let wrong = Err(RmError::ArgumentInvalid);
+        assert_eq!(checked(&apart, &[0x1000; 2]), wrong);
+        assert_eq!(checked(&apart, &[0x1000, 0x1000, 0x2000]), wrong);
+        assert_eq!(checked(&[(0x4800, 0x1000)], &[0x1000]), wrong);
+        assert_eq!(checked(&[(0x4000, 0x800)], &[0x1000]), wrong);
+        for (entry, size) in [
+            ((0x1000, 0x1000), 0x1000),
+            ((0, 0x4000), 0x4000),
+            ((0, 0x2000), 0x2000),
+            (((1 << 36) - 0x1000, 0x2000), 0x2000),
+            ((u64::MAX - 0xfff, 0x1000), 0x1000),
+        ] {
+            assert_eq!(checked(&[entry], &[size]), Err(RmError::Noresource), "{entry:x?}");
         }
+        let each_other = [(0x4000, 0x2000), (0x5000, 0x1000)];
+        assert_eq!(checked(&each_other, &[0x2000, 0x1000]), Err(RmError::Noresource));
+        // The first that is wrong counts.
+        let taken_first = [(0x1000, 0x1000), (0x4000, 0x800)];
+        assert_eq!(checked(&taken_first, &[0x1000; 2]), Err(RmError::Noresource));
     }
 
     proptest! {
@@ -127,8 +152,7 @@ mod tests {
                 })
                 .collect();
             let chosen = choose(&sizes, &taken).unwrap();
-            prop_assert!(are_free(&chosen, &taken));
-            prop_assert!(are_pages(&chosen, sizes.iter().sum()));
+            prop_assert_eq!(check(&chosen, &sizes, taken), Ok(()));
         }
     }
 }
