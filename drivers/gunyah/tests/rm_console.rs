@@ -66,7 +66,8 @@ fn sixty_four_kib_arrive_whole_and_in_order() {
     assert_eq!(writes, text.len().div_ceil(WRITE_SIZE));
     let sends = client.sender().statistics().messages - 2;
     assert!(text.len() as u64 / sends >= 200, "{sends} sends");
-    const { assert!(WRITE_SIZE >= 2048) };
+    // What the FIFO of a Linux owner holds.
+    const { assert!(WRITE_SIZE <= 1024) };
 }
 
 #[test]

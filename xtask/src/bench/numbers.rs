@@ -253,7 +253,7 @@ fn round_trip(exits: &[Exit]) -> Result<u64> {
     Ok(costs.iter().sum::<u64>() / costs.len() as u64)
 }
 
-/// Bytes of text in writes of at least 2 KiB, by packet.
+/// Bytes of text that a packet of a console write carries, on average.
 fn bytes_per_send(exits: &[Exit]) -> Result<u64> {
     let (mut bytes, mut sends, mut continues) = (0, 0, false);
     for exit in exits {

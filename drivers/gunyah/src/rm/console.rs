@@ -1,7 +1,6 @@
 //! The VM's console at the Resource Manager, over `embedded-io` traits.
 //!
-//! Output goes out in requests of up to [`WRITE_SIZE`] bytes, each answered by RM; that is one reply and nine send hypercalls
-//! for 2 KiB. When RM is out of memory, because the owner does not drain, the writer waits and goes on. When RM does not
+//! Output goes out in requests of up to [`WRITE_SIZE`] bytes, each answered by RM: one reply for four send hypercalls. When RM is out of memory, because the owner does not drain, the writer waits and goes on. When RM does not
 //! answer, the output may be lost: the writer goes on, and says so in the next output that is answered. Input arrives
 //! as notifications, without flow control: [`ConsoleInput`] keeps up to [`INPUT_CAPACITY`] bytes, and counts what it drops.
 
@@ -31,8 +30,11 @@ use gunyah_abi::rm::{MessageId, RmError, SELF_VMID};
 /// Bytes of input that are kept until they are read.
 pub const INPUT_CAPACITY: usize = 1024;
 
-/// Bytes one write sends at most: what nine packets carry.
-pub const WRITE_SIZE: usize = content_of(9) - size_of::<ConsoleWriteHeader>();
+/// Bytes one write sends at most: what four packets carry.
+///
+/// RM would take more, but hands each write to the owner as it came, and the console driver of a
+/// Linux owner (`hvc_gunyah`) drops what goes beyond the 1,024 bytes of its FIFO.
+pub const WRITE_SIZE: usize = content_of(4) - size_of::<ConsoleWriteHeader>();
 
 /// First wait after RM ran out of memory; it doubles each time.
 const NOMEM_FIRST_WAIT: Duration = Duration::from_millis(5);
