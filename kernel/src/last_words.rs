@@ -49,6 +49,8 @@ static CHANNEL: Once<Channel> = Once::new();
 static CRASHES: AtomicU8 = AtomicU8::new(0);
 /// The report has the last events in it.
 static EVENTS_WRITTEN: AtomicBool = AtomicBool::new(false);
+/// The UART is being told.
+static SAYING: AtomicBool = AtomicBool::new(false);
 /// How much of the report was sent.
 static SENT: AtomicUsize = AtomicUsize::new(0);
 #[unsafe(link_section = ".noinit")]
@@ -119,7 +121,11 @@ fn die(place: &Place, describe: Describe<'_>) -> ! {
         1 => write_report("\n*** and then, while that was reported: ", place, describe),
         _ => power::fail(Failure::Panic),
     }
-    serial::say(format_args!("{}", TEXT.since(SENT.load(Relaxed))));
+    // If that was what crashed, once is enough.
+    if !SAYING.swap(true, Relaxed) {
+        serial::say(format_args!("{}", TEXT.since(SENT.load(Relaxed))));
+        SAYING.store(false, Relaxed);
+    }
     send_report();
     power::fail(Failure::Panic)
 }
@@ -156,8 +162,37 @@ fn holds(range: &Range<usize>, address: u64) -> bool {
     range.contains(&(address as usize))
 }
 
+/// Asks the Resource Manager, if there is one, to end this VM or start it again, where nobody else
+/// does. Interrupts are masked for good. Returns if it does not happen in time.
+pub fn ask_for_end(code: u8, restart: bool) {
+    critical::mask();
+    with_manager(|manager| {
+        let _ = manager.exit(code, restart);
+    });
+}
+
 /// Sends what was not sent yet and asks to be ended; returns if that does not happen in time.
 fn send_report() {
+    with_manager(|manager| {
+        // Each step is tried even if the one before was not heard.
+        let _ = manager.open();
+        for line in TEXT.since(SENT.load(Relaxed)).split_inclusive('\n') {
+            let _ = match line.strip_suffix('\n') {
+                Some(line) => write!(manager, "{line}\r\n"),
+                None => manager.write_str(line),
+            };
+            SENT.fetch_add(line.len(), Relaxed);
+        }
+        let _ = manager.flush();
+        let first_line = TEXT.since(0).trim_start().lines().next().unwrap_or_default();
+        let message = first_line.trim_start_matches('*').trim_start();
+        let _ = manager.set_crash_message(message.as_bytes());
+        let _ = manager.exit(exit_code::SOFTWARE_ERROR, false);
+    });
+}
+
+/// Has `talk` speak to the Resource Manager without hearing it, and waits for what comes of it.
+fn with_manager(talk: impl FnOnce(&mut CrashChannel<Hypervisor, &dyn Fn() -> bool>)) {
     let Some(channel) = CHANNEL.get() else { return };
     gic::end_last(crash::last_interrupt(&BILLY_TRACE));
     let deadline = TIMERS.after(PATIENCE);
@@ -165,21 +200,7 @@ fn send_report() {
         pause();
         TIMERS.now() < deadline
     };
-    let mut last = CrashChannel::new(channel.hypervisor, channel.tx, channel.rx, in_time);
-    // Each step is tried even if the one before was not heard.
-    let _ = last.open();
-    for line in TEXT.since(SENT.load(Relaxed)).split_inclusive('\n') {
-        let _ = match line.strip_suffix('\n') {
-            Some(line) => write!(last, "{line}\r\n"),
-            None => last.write_str(line),
-        };
-        SENT.fetch_add(line.len(), Relaxed);
-    }
-    let _ = last.flush();
-    let first_line = TEXT.since(0).trim_start().lines().next().unwrap_or_default();
-    let message = first_line.trim_start_matches('*').trim_start();
-    let _ = last.set_crash_message(message.as_bytes());
-    let _ = last.exit(exit_code::SOFTWARE_ERROR);
+    talk(&mut CrashChannel::new(channel.hypervisor, channel.tx, channel.rx, &in_time));
     while in_time() {}
 }
 

@@ -21,7 +21,7 @@
 //!
 //! All of that is plain Rust that runs in host tests. The rest needs the machine: `start` and
 //! `run` tell the boot story, `hardware`, `critical` and `power` are its instructions and
-//! registers, `fp` a check of theirs, `last_words` its end by panic, `provoke` the panics to be had on request,
+//! registers, `fp` a check of theirs, `last_words` its end by panic, `probe` a try of what may be missing, `provoke` the panics to be had on request,
 //! `debugger` what a debugger starts from.
 #![cfg_attr(not(test), no_std)]
 
@@ -61,6 +61,8 @@ pub mod hardware;
 pub mod last_words;
 #[cfg(target_os = "none")]
 pub mod power;
+#[cfg(target_os = "none")]
+pub mod probe;
 #[cfg(target_os = "none")]
 pub mod provoke;
 #[cfg(target_os = "none")]

@@ -10,7 +10,7 @@ fn main() {
 #[cfg(target_os = "none")]
 mod image {
     use billy_boot::{BootInfo, ExceptionFrame};
-    use billy_kernel::{interrupts::gic, last_words, memory::paging, run, start};
+    use billy_kernel::{interrupts::gic, last_words, memory::paging, probe, run, start};
     use core::panic::PanicInfo;
 
     /// The story, one line a chapter; each can fail, and then says why and ends the machine.
@@ -36,7 +36,7 @@ mod image {
 
     #[unsafe(no_mangle)]
     extern "C" fn handle_synchronous(frame: &mut ExceptionFrame) {
-        if !start::survive_probe(frame) && !paging::survive_abort(frame) {
+        if !probe::survive(frame) && !paging::survive_abort(frame) {
             last_words::of_exception(frame);
         }
     }

@@ -1,9 +1,12 @@
 //! The ways out: PSCI system off, reset, and reset with a vendor code.
 //!
-//! Calls are those of Arm DEN 0022 (PSCI 1.1), by the conduit that the device tree names. Nothing
-//! here returns: a hypervisor that refuses leaves the CPU waiting with interrupts masked.
+//! Calls are those of Arm DEN 0022 (PSCI 1.1), by the conduit that the device tree names. A VM
+//! without a virtual power manager has none of them; its end is asked of the Resource Manager.
+//! Nothing here returns: who is refused by all waits with interrupts masked.
 
+use crate::last_words;
 use core::sync::atomic::{AtomicU8, Ordering};
+use gunyah_abi::rm::exit_code;
 use smccc::psci;
 
 /// How PSCI is called.
@@ -60,20 +63,26 @@ macro_rules! call {
 /// Powers off: SYSTEM_OFF.
 pub fn off() -> ! {
     let _ = call!(system_off());
-    halt()
+    not_ended(exit_code::NORMAL, false)
 }
 
 /// Restarts: SYSTEM_RESET.
 pub fn reset() -> ! {
     let _ = call!(system_reset());
-    halt()
+    not_ended(exit_code::NORMAL, true)
 }
 
 /// Ends with a failure that is no panic: SYSTEM_RESET2 with a vendor code; off where that is not
 /// implemented.
 pub fn fail(failure: Failure) -> ! {
     let _ = call!(system_reset2(VENDOR_RESET | failure as u32, 0));
-    off()
+    let _ = call!(system_off());
+    not_ended(exit_code::SOFTWARE_ERROR, false)
+}
+
+fn not_ended(code: u8, restart: bool) -> ! {
+    last_words::ask_for_end(code, restart);
+    halt()
 }
 
 /// Waits for ever, with interrupts masked.

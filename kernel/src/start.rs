@@ -11,16 +11,13 @@ use crate::{
     log::{LogRing, Logger},
     memory::{self, Inputs, Kind, PlanError, Region, heap::Heap, paging::AddressSpace},
     power::{self, Conduit, Failure},
+    probe,
     trace::{BILLY_TRACE, Traced},
 };
 use aarch64_paging::MapError;
 use alloc::{boxed::Box, vec::Vec};
-use billy_boot::{BootInfo, ExceptionFrame, Layout};
-use core::{
-    mem::MaybeUninit,
-    ops::Range,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use billy_boot::{BootInfo, Layout};
+use core::{mem::MaybeUninit, ops::Range};
 use gunyah::hypercalls::{
     Hvc, discover,
     discovery::{DiscoveryError, Identity},
@@ -44,7 +41,6 @@ pub static HEAP: Heap = Heap::empty();
 pub static BILLY_LOG: LogRing = LogRing::new();
 
 static LOGGER: Logger = Logger::new(&BILLY_LOG, || TIMERS.uptime());
-static PROBING: AtomicBool = AtomicBool::new(false);
 
 #[unsafe(link_section = ".first_heap")]
 static mut FIRST_HEAP_MEMORY: MaybeUninit<[u8; FIRST_HEAP]> = MaybeUninit::uninit();
@@ -230,13 +226,11 @@ pub fn find_hypervisor(found: Found) -> Result<Guest, StartError> {
     if found.entry_level != 1 {
         return Err(StartError::NotAGuest);
     }
-    PROBING.store(true, Ordering::Relaxed);
-    // SAFETY: an undefined HVC is survived, see `survive_probe`.
-    let discovered = unsafe { discover() };
-    let undefined = !PROBING.swap(false, Ordering::Relaxed);
+    // SAFETY: an undefined HVC is survived.
+    let (discovered, defined) = probe::hypercall(|| unsafe { discover() });
     let (hypervisor, identity) = match discovered {
         Ok(found) => found,
-        Err(_) if undefined => return Err(StartError::NoHypervisor),
+        Err(_) if !defined => return Err(StartError::NoHypervisor),
         Err(error) => return Err(error.into()),
     };
     let info = identity.identify.api_info;
@@ -244,19 +238,6 @@ pub fn find_hypervisor(found: Found) -> Result<Guest, StartError> {
     log::info!(target: "hyp", "Gunyah, API version {version}, {} calls", identity.conduit);
     let hypervisor = Traced::new(hypervisor, &BILLY_TRACE);
     Ok(Guest { found, hypervisor, identity })
-}
-
-/// Makes an undefined HVC answer "not recognised", while the kernel looks for a hypervisor.
-pub fn survive_probe(frame: &mut ExceptionFrame) -> bool {
-    let unknown = frame.esr >> 26 == 0;
-    if !unknown || !PROBING.load(Ordering::Relaxed) {
-        return false;
-    }
-    PROBING.store(false, Ordering::Relaxed);
-    let [x0, ..] = &mut frame.x;
-    *x0 = u64::MAX;
-    frame.elr += 4;
-    true
 }
 
 /// Brings up the GIC and the timer's interrupt.

@@ -55,7 +55,7 @@ fn requests_of_the_description() {
         hex("21 01 03 00 83 00 00 56 00 00 03 00 68 69 0a")
     );
     assert_eq!(
-        packet(request, 4, MessageId::VM_EXIT, &[VmExitRequest::new(1).as_bytes()]),
+        packet(request, 4, MessageId::VM_EXIT, &[VmExitRequest::new(1, false).as_bytes()]),
         hex("21 01 04 00 85 00 00 56 00 00 01 00")
     );
     let status = SetStatusRequest::new(OsState::Run, 0x0102);

@@ -49,7 +49,7 @@ fn typed_requests_get_their_answers() {
         assert_eq!(identity.uri, None);
         assert_eq!(refusal(client.set_status(OsState::Run, 1).await), Some(RmError::Denied));
         assert_eq!(client.set_crash_message(b"oops").await, Ok(()));
-        assert_eq!(client.vm_exit(1).await, Ok(()));
+        assert_eq!(client.vm_exit(1, false).await, Ok(()));
     });
     assert_eq!(setup.rm.crash_message(), Some(&b"oops"[..]));
     assert_eq!(setup.rm.exit_code(), Some(1));

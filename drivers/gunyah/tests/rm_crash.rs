@@ -22,7 +22,7 @@ fn the_whole_story_reaches_rm() {
     write!(channel, "panic at {}:{}: {text}", module_path!(), 7).unwrap();
     channel.flush().unwrap();
     channel.set_crash_message(text.as_bytes()).unwrap();
-    channel.exit(exit_code::SOFTWARE_ERROR).unwrap();
+    channel.exit(exit_code::SOFTWARE_ERROR, false).unwrap();
     setup.rm.step();
     assert_eq!(setup.rm.console(), format!("panic at rm_crash:7: {text}").as_bytes());
     assert_eq!(setup.rm.crash_message(), Some(&text.as_bytes()[..192]));

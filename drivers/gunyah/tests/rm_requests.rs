@@ -127,11 +127,11 @@ fn the_end_is_exactly_four_bytes() {
     let mut setup = RmSetup::new();
     let client = setup.client().unwrap();
     ask(&mut setup, &client, async {
-        assert_eq!(refusal(client.vm_exit(2).await), Some(RmError::MsgInvalid));
+        assert_eq!(refusal(client.vm_exit(2, false).await), Some(RmError::MsgInvalid));
         let long = raw(&client, MessageId::VM_EXIT, &[0; 5]).await;
         assert_eq!(long, Some(RmError::MsgInvalid));
         assert_eq!(client.set_crash_message(&[b'x'; 300]).await, Ok(()));
-        assert_eq!(client.vm_exit(1).await, Ok(()));
+        assert_eq!(client.vm_exit(1, false).await, Ok(()));
     });
     assert_eq!(setup.rm.crash_message(), Some(&[b'x'; 192][..]));
     assert_eq!(setup.rm.exit_code(), Some(1));

@@ -40,6 +40,10 @@ const NOBODY: u32 = 0xff;
 /// Bytes of the transmit FIFO.
 const FIFO: u8 = 16;
 
+pub(crate) fn touch(registers: &impl Registers) {
+    registers.read(LINE_CONTROL);
+}
+
 /// Sets the line up; returns how many bytes an empty transmitter takes.
 pub(crate) fn set_up(registers: &impl Registers) -> u8 {
     registers.write(INTERRUPT_ENABLE, 0);

@@ -32,6 +32,10 @@ const ALL: u32 = 0x7ff;
 /// Bytes that the transmit FIFO has in every revision.
 const FIFO: u8 = 16;
 
+pub(crate) fn touch(registers: &impl Registers) {
+    registers.read(FLAGS);
+}
+
 /// Sets the line up; returns how many bytes an empty transmitter takes.
 pub(crate) fn set_up(registers: &impl Registers) -> u8 {
     registers.write(INTERRUPT_MASK, 0);

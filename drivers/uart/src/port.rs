@@ -61,6 +61,14 @@ impl<R: Registers> Port<R> {
         &self.registers
     }
 
+    /// Loads a register whose loading changes nothing, to see whether there is one.
+    pub fn touch(&self) {
+        match self.kind {
+            Kind::Ns16550a => ns16550a::touch(&self.registers),
+            Kind::Pl011 => pl011::touch(&self.registers),
+        }
+    }
+
     /// Sets eight bits without parity, FIFOs, transmitter and receiver on, interrupts off. The baud
     /// rate stays. Bytes not yet received may be lost.
     pub fn set_up(&self) {

@@ -5,6 +5,7 @@ use crate::{
     dt::{self, Platform, UartKind},
     hardware::TIMERS,
     interrupts::gic,
+    probe,
     run::KernelTimer,
     start::Hypervisor,
 };
@@ -33,14 +34,24 @@ impl uart::Timer for KernelTimer {
 
 /// A UART that cannot be driven as the tree describes it.
 #[derive(Clone, Copy, Debug, Error)]
-#[error(
-    "the UART at {base:#x} does not fit its reg: {size:#x} bytes, shift {shift}, width {width}"
-)]
-pub struct Misdescribed {
-    base: u64,
-    size: u64,
-    shift: u32,
-    width: u32,
+pub enum Unusable {
+    /// Its registers do not fit what the tree says of them.
+    #[error(
+        "the UART at {base:#x} does not fit its reg: {size:#x} bytes, shift {shift}, width {width}"
+    )]
+    Misdescribed {
+        /// Address of the first register.
+        base: u64,
+        /// Bytes that the tree gives it.
+        size: u64,
+        /// `reg-shift`.
+        shift: u32,
+        /// `reg-io-width`.
+        width: u32,
+    },
+    /// It is the host's, say, in whose base tree this VM's was made.
+    #[error("there is no UART at {0:#x}, whatever the tree says")]
+    Absent(u64),
 }
 
 /// The UART to say last things on, with nothing set up yet.
@@ -71,7 +82,7 @@ pub fn set_manager_is_open(open: bool) {
 /// kernel that is about to end: a UART that takes nothing is given up.
 pub fn say(text: fmt::Arguments<'_>) {
     let Some(port) = LAST_RESORT.get() else { return };
-    if MANAGER_IS_OPEN.load(Ordering::Relaxed) {
+    if MANAGER_IS_OPEN.load(Ordering::Relaxed) || !probe::device(|| port.touch()) {
         return;
     }
     port.set_up();
@@ -99,7 +110,7 @@ impl<W: embedded_io::Write> fmt::Write for Line<W> {
 }
 
 /// The registers of `uart`, which the memory plan has mapped.
-fn port(uart: &dt::Uart) -> Result<Port<Mmio>, Misdescribed> {
+fn port(uart: &dt::Uart) -> Result<Port<Mmio>, Unusable> {
     let dt::Uart { registers, reg_shift, reg_io_width, .. } = uart;
     let (kind, shift, needed) = match uart.kind {
         UartKind::Ns16550a => (Kind::Ns16550a, *reg_shift, 7 << reg_shift),
@@ -112,7 +123,7 @@ fn port(uart: &dt::Uart) -> Result<Port<Mmio>, Misdescribed> {
         // memory, for ever, and the last register used lies in it.
         unsafe { Mmio::new(registers.start as usize, shift, width) }
     });
-    mmio.map(|mmio| Port::new(kind, mmio)).ok_or(Misdescribed {
+    mmio.map(|mmio| Port::new(kind, mmio)).ok_or(Unusable::Misdescribed {
         base: registers.start,
         size: registers.size,
         shift: *reg_shift,
@@ -129,8 +140,11 @@ pub fn bring_up(
     uart: &dt::Uart,
     platform: &Platform,
     hypervisor: Hypervisor,
-) -> Result<&'static Serial, Misdescribed> {
+) -> Result<&'static Serial, Unusable> {
     let port = port(uart)?;
+    if !probe::device(|| port.touch()) {
+        return Err(Unusable::Absent(uart.registers.start));
+    }
     let Some(interrupt) = uart.interrupt else {
         return Ok(started(Uart::new(port, KernelTimer, Receive::ByPolling)));
     };

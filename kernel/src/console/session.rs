@@ -24,8 +24,9 @@ use core::time::Duration;
 use gunyah::rm::{RequestError, RmConsole};
 use gunyah_abi::rm::RmError;
 
-/// What the Resource Manager answers a VM to which it gave no console.
-const NO_CONSOLE: RmError = RmError::ArgumentInvalid;
+/// What the Resource Manager answers a VM to which it gave no console, or gives none at all.
+const NO_CONSOLE: [RmError; 3] =
+    [RmError::ArgumentInvalid, RmError::Denied, RmError::Unimplemented];
 /// How long to wait before a line that failed is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long the check of the FP registers gives interrupts to come.
@@ -113,7 +114,9 @@ async fn serve(
     let Line::Ready(terminal) = line else { return Outcome::Refused };
     match terminal.open().await {
         Ok(()) => {}
-        Err(error @ TerminalError::Manager(RequestError::Refused { error: NO_CONSOLE, .. })) => {
+        Err(ref error @ TerminalError::Manager(RequestError::Refused { error: why, .. }))
+            if NO_CONSOLE.contains(&why) =>
+        {
             log::info!(target: "console", "{error}: this VM has none there");
             return Outcome::Refused;
         }

@@ -77,6 +77,7 @@ pub fn answer(
         }
         function::VENDOR_HYP_REVISION => one(options.identify[0]),
         function::STANDARD_HYP_REVISION => one(1),
+        _ if options.no_psci => one(NOT_RECOGNISED),
         _ => return psci(call, vm, vcpu),
     };
     (reply, Action::Resume)

@@ -47,6 +47,8 @@ pub struct Options {
     pub documented_errors: bool,
     /// `hide-rm-console`: the Resource Manager has no console for its VMs and answers `ARGUMENT_INVALID`.
     pub hide_rm_console: bool,
+    /// `no-psci`: VMs have no virtual power manager; each PSCI call is answered -1.
+    pub no_psci: bool,
     /// `no-reboot`: a VM's reset ends the run.
     pub no_reboot: bool,
     /// `trace-exits`: each exit of the guest goes to the log, with the EL1 instructions before it.
@@ -73,6 +75,7 @@ impl Default for Options {
         Self {
             documented_errors: false,
             hide_rm_console: false,
+            no_psci: false,
             no_reboot: false,
             trace_exits: false,
             no_trng: false,

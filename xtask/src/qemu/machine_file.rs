@@ -65,7 +65,7 @@ pub fn write(
     file.options.seed = options.capabilities.seed;
     file.options.hide_rm_console = options.hide_rm_console || has_no_console(&found.platform);
     if let Some(tune) = options.tune {
-        tune(&mut file.options);
+        tune(&mut file);
     }
     Machine::new(&file).context("making the machine of the tree")?;
     Ok((file.to_string(), found.ram.size))

@@ -54,9 +54,9 @@ pub struct MachineOptions {
     /// What lies where the guest looks for its device tree, if not the machine's own trees.
     #[arg(skip)]
     pub handed_over: Option<Vec<u8>>,
-    /// Changes how the shim behaves.
+    /// Changes how the shim behaves, and what it has.
     #[arg(skip)]
-    pub tune: Option<fn(&mut billy_shim::machine_file::Options)>,
+    pub tune: Option<fn(&mut billy_shim::machine_file::MachineFile)>,
 }
 
 impl Default for MachineOptions {

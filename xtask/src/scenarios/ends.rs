@@ -11,6 +11,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("ends::poweroff", power_off),
     Scenario::new("ends::reboot_starts_again", reboot),
     Scenario::new("ends::reboot_without_reboot", no_reboot),
+    Scenario::new("ends::without_psci_the_resource_manager_is_asked", no_psci),
     Scenario::new("ends::panic", panic),
     Scenario::new("ends::no_device_tree", no_tree),
     Scenario::new("ends::device_tree_cut_short", short_tree),
@@ -41,6 +42,20 @@ fn no_reboot(lab: &Lab) -> Result<()> {
     billy.send("reboot\r");
     billy.expect_exit(Outcome::End)?;
     Ok(())
+}
+
+fn no_psci(lab: &Lab) -> Result<()> {
+    let no_psci = || MachineOptions {
+        tune: Some(|file| file.options.no_psci = true),
+        ..MachineOptions::default()
+    };
+    let mut billy = lab.boot(no_psci())?;
+    billy.ask("reboot", "console: open")?;
+    billy.expect(PROMPT)?;
+    billy.wait_for_log("VM_EXIT (code 0, flags 0x1)")?;
+    billy.send("poweroff\r");
+    billy.expect_exit(Outcome::End)?;
+    billy.wait_for_log("VM_EXIT (code 0, flags 0x0)")
 }
 
 fn panic(lab: &Lab) -> Result<()> {

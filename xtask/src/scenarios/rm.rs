@@ -111,7 +111,7 @@ fn no_memory(lab: &Lab) -> Result<()> {
 
 fn no_answer(lab: &Lab) -> Result<()> {
     let options = MachineOptions {
-        tune: Some(|options| options.rm.longest_write = 1000),
+        tune: Some(|file| file.options.rm.longest_write = 500),
         ..MachineOptions::default()
     };
     let mut billy = scripted(lab, "", options)?;
@@ -127,7 +127,7 @@ fn notifications(lab: &Lab) -> Result<()> {
     let script = "expect console \"billy> \"\nflood 300 1\ntype \"\\r\"\n";
     let mut billy = lab.start(MachineOptions {
         script: Some(Script::Text(script)),
-        tune: Some(|options| options.rm.notifications = 20),
+        tune: Some(|file| file.options.rm.notifications = 20),
         ..MachineOptions::default()
     })?;
     billy.expect("unknown command '")?;
@@ -141,9 +141,9 @@ fn notifications(lab: &Lab) -> Result<()> {
 
 fn in_order(lab: &Lab) -> Result<()> {
     let options = MachineOptions {
-        tune: Some(|options| {
-            options.rm.in_order = true;
-            options.rm.replies = 8;
+        tune: Some(|file| {
+            file.options.rm.in_order = true;
+            file.options.rm.replies = 8;
         }),
         ..MachineOptions::default()
     };
@@ -166,7 +166,7 @@ fn dropped_request(lab: &Lab) -> Result<()> {
 
 fn documented_errors(lab: &Lab) -> Result<()> {
     let options = MachineOptions {
-        tune: Some(|options| options.documented_errors = true),
+        tune: Some(|file| file.options.documented_errors = true),
         ..MachineOptions::default()
     };
     let script = "expect console \"billy> \"\nsend 2 \"message {n}\" 100\n\

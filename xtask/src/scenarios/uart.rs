@@ -25,6 +25,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("uart::a_panic_is_told", panic),
     Scenario::new("uart::a_failed_start_is_told", failed_start),
     Scenario::new("uart::serves_when_rm_refuses_the_console", refused),
+    Scenario::new("uart::one_that_is_not_there_is_survived", absent),
     Scenario::new("uart::serves_when_asked_for", asked_for),
     Scenario::new("uart::the_resource_manager_comes_first", manager_first),
     Scenario::new("uart::without_any_console_services_run", no_console),
@@ -109,7 +110,7 @@ fn panic(lab: &Lab) -> Result<()> {
 fn failed_start(lab: &Lab) -> Result<()> {
     // A hypervisor of an API version that does not exist.
     let machine = MachineOptions {
-        tune: Some(|options| options.identify[0] = 0x5100_0000_0000_8002),
+        tune: Some(|file| file.options.identify[0] = 0x5100_0000_0000_8002),
         ..options(variation(Some(UartChoice::Pl011)))
     };
     let mut billy = lab.start(machine)?;
@@ -126,6 +127,33 @@ fn refused(lab: &Lab) -> Result<()> {
     contains(&billy, &log, "RM refused CONSOLE_OPEN (target 0): ARGUMENT_INVALID (6)")?;
     contains(&billy, &log, "Pl011, ByInterrupt")?;
     power_off(billy)
+}
+
+/// The tree of a VM may be made from the host's, with the host's UART in it.
+fn absent(lab: &Lab) -> Result<()> {
+    let vanish = |machine: MachineOptions| MachineOptions {
+        tune: Some(|file| file.vms.iter_mut().for_each(|vm| vm.uarts.clear())),
+        ..machine
+    };
+    for uart in [UartChoice::Ns16550a, UartChoice::Pl011] {
+        let asked = Some("console=uart".to_owned());
+        let variation = Variation { uart: Some(uart), bootargs: asked, ..Variation::default() };
+        let mut billy = lab.boot(vanish(options(variation.clone())))?;
+        let log = billy.ask("log", PROMPT)?;
+        contains(&billy, &log, "there is no UART at 0x")?;
+        contains(&billy, &log, "console: open (backlog")?;
+        power_off(billy)?;
+        // Nobody hears the reason, but the way it ends.
+        let mut early = vanish(options(variation));
+        early.tune = Some(|file| {
+            file.vms.iter_mut().for_each(|vm| vm.uarts.clear());
+            file.options.identify[0] = 0x5100_0000_0000_8002;
+        });
+        let mut billy = lab.start(early)?;
+        billy.expect_exit(Outcome::Failure)?;
+        billy.wait_for_log("SYSTEM_RESET2 (type 0x80000003")?;
+    }
+    Ok(())
 }
 
 fn asked_for(lab: &Lab) -> Result<()> {

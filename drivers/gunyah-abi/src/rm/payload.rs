@@ -180,9 +180,10 @@ impl ConsoleWriteHeader {
 }
 
 impl VmExitRequest {
-    /// Ends the VM with a code of [`exit_code`](super::exit_code).
-    pub const fn new(code: u8) -> Self {
-        Self { flags: U16::ZERO, code, reserved: 0 }
+    /// Ends the VM with a code of [`exit_code`](super::exit_code); a restart can be wanted.
+    pub const fn new(code: u8, restart: bool) -> Self {
+        let flags = U16::new(if restart { VM_EXIT_RESTART } else { 0 });
+        Self { flags, code, reserved: 0 }
     }
 }
 

@@ -104,13 +104,14 @@ impl<H: Hypercalls, W: FnMut() -> bool> CrashChannel<H, W> {
         self.send(MessageId::VM_SET_CRASH_MSG, header.as_bytes(), content)
     }
 
-    /// Asks RM to end this VM (`VM_EXIT`) with a code of [`gunyah_abi::rm::exit_code`]. It takes a while to happen.
+    /// Asks RM to end this VM (`VM_EXIT`) with a code of [`gunyah_abi::rm::exit_code`], and its owner
+    /// to start it again if `restart`. It takes a while to happen.
     ///
     /// # Errors
     ///
     /// [`NotSaid`].
-    pub fn exit(&mut self, code: u8) -> Result<(), NotSaid> {
-        let content = VmExitRequest::new(code);
+    pub fn exit(&mut self, code: u8, restart: bool) -> Result<(), NotSaid> {
+        let content = VmExitRequest::new(code, restart);
         self.send(MessageId::VM_EXIT, content.as_bytes(), &[])
     }
 

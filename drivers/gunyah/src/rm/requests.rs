@@ -179,10 +179,11 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
         self.request(request, content.as_bytes(), &[], nothing).await
     }
 
-    /// Ends the caller with a code of [`gunyah_abi::rm::exit_code`] (`VM_EXIT`). Where it works no reply is seen.
-    pub async fn vm_exit(&self, code: u8) -> Result<(), RequestError> {
+    /// Ends the caller with a code of [`gunyah_abi::rm::exit_code`], and has its owner start it again if `restart`
+    /// (`VM_EXIT`). Where it works no reply is seen.
+    pub async fn vm_exit(&self, code: u8, restart: bool) -> Result<(), RequestError> {
         let request = RequestName { id: MessageId::VM_EXIT, target: None };
-        let content = VmExitRequest::new(code);
+        let content = VmExitRequest::new(code, restart);
         self.request(request, content.as_bytes(), &[], nothing).await
     }
 

@@ -262,6 +262,7 @@ fn options(fields: &mut Fields) -> Result<Options, Problem> {
     Ok(Options {
         documented_errors: fields.flag("documented-errors")?,
         hide_rm_console: fields.flag("hide-rm-console")?,
+        no_psci: fields.flag("no-psci")?,
         no_reboot: fields.flag("no-reboot")?,
         trace_exits: fields.flag("trace-exits")?,
         no_trng: fields.flag("no-trng")?,

@@ -142,7 +142,7 @@ prop_compose! {
 prop_compose! {
     fn file()(
         vms in vec(vm(), 0..3),
-        flags in any::<[bool; 5]>(),
+        flags in any::<[bool; 6]>(),
         seed in any::<u64>(),
         identify in any::<[u64; 4]>(),
         rm in behaviour(),
@@ -154,6 +154,7 @@ prop_compose! {
                 no_reboot: flags[2],
                 trace_exits: flags[3],
                 no_trng: flags[4],
+                no_psci: flags[5],
                 log: log::LevelFilter::Debug,
                 seed,
                 identify,

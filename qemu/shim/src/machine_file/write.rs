@@ -22,6 +22,7 @@ impl Display for Options {
         for (set, key) in [
             (self.documented_errors, " documented-errors"),
             (self.hide_rm_console, " hide-rm-console"),
+            (self.no_psci, " no-psci"),
             (self.no_reboot, " no-reboot"),
             (self.trace_exits, " trace-exits"),
             (self.no_trng, " no-trng"),
