@@ -179,7 +179,7 @@ fn entropy(lab: &Lab) -> Result<()> {
 
 fn without_trng(lab: &Lab, script: &'static str) -> Result<()> {
     let mut options = with_services(script);
-    options.tune = Some(|options| options.no_trng = true);
+    options.tune = Some(|file| file.options.no_trng = true);
     lab.start(options)?.expect_exit(Outcome::End)?;
     Ok(())
 }
