@@ -240,12 +240,7 @@ impl<'t> Node<'_, 't> {
     /// Returns the error that the parent declares a count of cells that cannot be used here.
     #[cold]
     #[inline(never)]
-    pub(super) fn parent_cells(
-        &self,
-        name: Name,
-        count: u32,
-        expected: &'static str,
-    ) -> Box<DtError> {
+    fn parent_cells(&self, name: Name, count: u32, expected: &'static str) -> Box<DtError> {
         DtError::Property {
             node: self.collected.tree.path_at(self.record.parent_offset),
             property: name.spelled(),

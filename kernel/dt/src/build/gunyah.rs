@@ -200,17 +200,12 @@ fn referred(
     Err(from.fail(name, Problem::Phandle { phandle, expected }))
 }
 
-/// Returns the capabilities in `reg`, of two cells each.
+/// Returns the capabilities in `reg`, of two cells each whatever the parent declares: the resource
+/// manager nests nodes in others that it makes without `#address-cells` and `#size-cells`.
 fn capabilities<const N: usize>(
     node: Node<'_, '_>,
     expected: &'static str,
 ) -> Result<[CapabilityId; N]> {
-    if node.record.address_cells != 2 {
-        return Err(node.parent_cells(Name::AddressCells, node.record.address_cells, "2"));
-    }
-    if node.record.size_cells != 0 {
-        return Err(node.parent_cells(Name::SizeCells, node.record.size_cells, "0"));
-    }
     let value = node.need(Name::Reg)?;
     if value.len() != N * 8 {
         return Err(node.length(Name::Reg, value, expected));

@@ -147,6 +147,38 @@ fn shared_buffers_and_their_doorbells() {
 }
 
 #[test]
+fn capabilities_below_a_parent_without_cells() {
+    // As the Resource Manager nests what a `generate` path names: the nodes on the way have no
+    // `#address-cells`, whose default is 2, nor `#size-cells`, whose default is 1.
+    let nest = |root: &mut DeviceTreeNode| {
+        let hypervisor = child(root, "hypervisor");
+        let mut nested = |name: &str, below: &str| {
+            let moved = hypervisor.remove_child(name).unwrap();
+            hypervisor.add_child(node(below, &[], [node("x", &[], [moved])]));
+        };
+        nested("bell-rx@2", "bells");
+        nested("bell-tx@3", "sources");
+        nested("msgq@5", "queues");
+        nested("rm-rpc@1", "manager");
+    };
+    let (nested, flat) = (changed(nest), changed(|_| ()));
+    let capability = |platform: &Platform| {
+        let manager = platform.resource_manager.as_ref().unwrap();
+        let pair = &platform.queue_pairs[0];
+        let ends = [&manager.tx, &manager.rx, &pair.tx, &pair.rx].map(|end| end.capability);
+        (ends, platform.doorbells[0].capability, platform.doorbell_sources[0].capability)
+    };
+    assert_eq!(capability(&nested), capability(&flat));
+    assert_eq!(nested.doorbells[0].path, "/hypervisor/bells/x/bell-rx@2");
+
+    let platform = changed(|root| {
+        set(child(root, "hypervisor"), "#address-cells", cells(&[1]));
+        set(child(root, "hypervisor"), "#size-cells", cells(&[1]));
+    });
+    assert_eq!(capability(&platform), capability(&flat));
+}
+
+#[test]
 fn the_image_chooses_among_ranges_of_memory() {
     let platform = changed(|root| {
         let reg = cells(&[0, 0x4000_2000, 0, 0x3_0000, 0, 0x8000_0800, 0, 0x400_0000]);
