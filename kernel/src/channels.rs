@@ -29,7 +29,7 @@ pub use object::{Buffer, Channel, Part, Queue};
 pub use peers::{MOST_PEERS, Peer, Peers};
 
 use crate::{
-    dt::{AddressRange, Interrupt, Trigger},
+    dt::{Interrupt, Trigger},
     names::name,
     services::{self, BellService, BellSource, Directory},
     watch::Life,
@@ -303,13 +303,9 @@ where
     /// # Errors
     ///
     /// [`ChannelError::TooMany`].
-    pub fn add_buffer(
-        &self,
-        about: About,
-        range: AddressRange,
-    ) -> Result<Rc<Buffer>, ChannelError> {
+    pub fn add_buffer(&self, about: About) -> Result<Rc<Buffer>, ChannelError> {
         self.check(&[])?;
-        let buffer = Rc::new(Buffer { about, range });
+        let buffer = Rc::new(Buffer { about });
         self.list.borrow_mut().push(Channel::Buffer(buffer.clone()));
         Ok(buffer)
     }

@@ -153,12 +153,13 @@ fn hypervisor_objects(page: &mut Page, platform: &Platform) {
         let bell = |what, id: Option<CapabilityId>| {
             id.map_or(String::new(), |id| format!("{what} {}", capability(id)))
         };
+        let places: Vec<_> = buffer.ranges.iter().map(range).collect();
         page.line(
             "shared buffer",
             [
                 buffer.path.clone(),
                 label(buffer.label),
-                range(&buffer.range),
+                places.join(", "),
                 bell("tx doorbell", buffer.tx_doorbell),
                 bell("rx doorbell", buffer.rx_doorbell),
                 peer(buffer.peer, None),

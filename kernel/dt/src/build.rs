@@ -44,7 +44,7 @@ pub(super) fn platform(collected: &Collected<'_>) -> Result<Platform> {
         resource_manager: queues.resource_manager,
         queue_pairs: queues.pairs,
         queues: queues.single,
-        shared_buffers: gunyah::shared_buffers(collected, &reserved)?,
+        shared_buffers: gunyah::shared_buffers(collected)?,
         uarts: machine::uarts(collected, stdout_path, &memory, &mut interrupts)?,
         clock: machine::clock(collected, &memory)?,
         bootargs: optional(chosen, |chosen| chosen.string(Name::Bootargs))?,

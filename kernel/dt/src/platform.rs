@@ -86,10 +86,6 @@ pub struct ReservedRange {
     pub range: AddressRange,
     /// Whether it must not be mapped either.
     pub no_map: bool,
-    /// What other nodes refer to it by.
-    pub phandle: Option<u32>,
-    /// The Resource Manager's handle of the memory parcel that lies there.
-    pub parcel: Option<u32>,
 }
 
 /// How a CPU is started.

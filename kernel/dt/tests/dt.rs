@@ -14,6 +14,8 @@ mod compiled;
 mod details;
 #[path = "dt/forms.rs"]
 mod forms;
+#[path = "dt/generated.rs"]
+mod generated;
 #[path = "dt/mutated.rs"]
 mod mutated;
 #[path = "dt/show.rs"]

@@ -67,7 +67,7 @@ where
         }
         for buffer in &platform.shared_buffers {
             let about = About::tree(buffer.label, buffer.peer, &buffer.path);
-            made(&buffer.path, self.add_buffer(about, buffer.range).map(drop));
+            made(&buffer.path, self.add_buffer(about).map(drop));
         }
     }
 }

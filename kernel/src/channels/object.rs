@@ -1,10 +1,7 @@
 //! The channels themselves.
 
 use super::{About, Use};
-use crate::{
-    dt::AddressRange,
-    services::{BellService, BellSource},
-};
+use crate::services::{BellService, BellSource};
 use alloc::{rc::Rc, sync::Arc};
 use core::cell::Cell;
 use core::fmt;
@@ -46,8 +43,6 @@ impl<H> Queue<H> {
 pub struct Buffer {
     /// What it is known by.
     pub about: About,
-    /// Where it is.
-    pub range: AddressRange,
 }
 
 /// A channel.

@@ -13,7 +13,7 @@ use crate::{
     start::Hypervisor,
     system::System,
 };
-use alloc::{boxed::Box, vec, vec::Vec};
+use alloc::{boxed::Box, vec::Vec};
 use billy_boot::Layout;
 use core::ops::Range;
 use gunyah::rm::memory::MemHandle;
@@ -66,11 +66,13 @@ pub fn parcels(
 /// Maps the buffers that the device tree names, and makes rings of those that have doorbells.
 pub fn map_buffers(system: &System<Hypervisor, KernelTimer>, rules: &Rules) {
     for buffer in &system.platform.shared_buffers {
-        let range = buffer.range.start..buffer.range.end();
-        match rules.maps().map(range, Access::ReadWrite, Claim::Tree) {
-            Ok(region) => {
+        let map = |range: &AddressRange| {
+            rules.maps().map(range.start..range.end(), Access::ReadWrite, Claim::Tree)
+        };
+        match buffer.ranges.iter().map(map).collect() {
+            Ok(regions) => {
                 let source = Source::Tree(buffer.parcel.map(MemHandle));
-                let shared = SharedBuffer::new(source, buffer.label, buffer.peer, vec![region]);
+                let shared = SharedBuffer::new(source, buffer.label, buffer.peer, regions);
                 if let Some(parcels) = &system.parcels {
                     parcels.found(&shared);
                 }

@@ -47,14 +47,20 @@ pub fn vm(platform: &Platform, ram: AddressRange, seconds: u32) -> Result<VmConf
         cap: source.capability.0,
         can_clear: false,
     });
-    let shared = platform.shared_buffers.iter().map(|buffer| SharedBuffer {
-        label: buffer.label.unwrap_or_default(),
-        peer: buffer.peer.unwrap_or(owner),
-        ipa: buffer.range.start,
-        size: buffer.range.size,
-        handle: buffer.parcel,
-        source: buffer.tx_doorbell.map(|capability| capability.0),
-        doorbell: buffer.rx_doorbell.map(|capability| capability.0),
+    let shared = platform.shared_buffers.iter().map(|buffer| {
+        let [range] = buffer.ranges.as_slice() else {
+            let (path, count) = (&buffer.path, buffer.ranges.len());
+            bail!("{path}: shared memory in {count} ranges: the shim has it in one");
+        };
+        Ok(SharedBuffer {
+            label: buffer.label.unwrap_or_default(),
+            peer: buffer.peer.unwrap_or(owner),
+            ipa: range.start,
+            size: range.size,
+            handle: buffer.parcel,
+            source: buffer.tx_doorbell.map(|capability| capability.0),
+            doorbell: buffer.rx_doorbell.map(|capability| capability.0),
+        })
     });
     Ok(VmConfig {
         vmid: identity.map_or(VMID, |vm| vm.vmid),
@@ -69,7 +75,7 @@ pub fn vm(platform: &Platform, ram: AddressRange, seconds: u32) -> Result<VmConf
         queue_pairs: pairs.collect::<Result<_>>()?,
         doorbells: bells.collect(),
         sources: sources.collect(),
-        shared: shared.collect(),
+        shared: shared.collect::<Result<_>>()?,
         uarts: platform.uarts.iter().map(uart).collect(),
         rtc: platform.clock.map(|AddressRange { start: base, size }| RtcConfig {
             base,
@@ -113,7 +119,8 @@ fn refuse_what_is_not_there(platform: &Platform) -> Result<()> {
 
 /// Whether shared buffers fill all of a range of memory.
 fn is_shared(platform: &Platform, memory: &AddressRange) -> bool {
-    let mut buffers: Vec<_> = platform.shared_buffers.iter().map(|buffer| buffer.range).collect();
+    let ranges = platform.shared_buffers.iter().flat_map(|buffer| &buffer.ranges);
+    let mut buffers: Vec<_> = ranges.copied().collect();
     buffers.sort_by_key(|buffer| buffer.start);
     let inside = buffers.into_iter().filter(|buffer| memory.contains(buffer));
     let reached =
@@ -237,6 +244,19 @@ mod tests {
         let other = AddressRange { start: 0x9000_0000, size: 0x1000 };
         let text = refused(|platform| platform.memory.push(other));
         assert_eq!(text, "memory at 0x90000000 beside the first: the shim's VM has one range");
+        let text = refused(|platform| {
+            platform.shared_buffers.push(dt::SharedBuffer {
+                path: "/hypervisor/shm".into(),
+                label: None,
+                ranges: vec![other, AddressRange { start: 0x9100_0000, ..other }],
+                parcel: None,
+                peer: None,
+                tx_doorbell: None,
+                rx_doorbell: None,
+                dma_base: None,
+            });
+        });
+        assert_eq!(text, "/hypervisor/shm: shared memory in 2 ranges: the shim has it in one");
         let text = refused(|platform| platform.gic.redistributors.push(other));
         assert_eq!(text, "redistributors in 2 ranges: the shim has them in one");
     }

@@ -4,8 +4,8 @@ use super::Interrupts;
 use crate::error::{Problem, Result};
 use crate::names::{self, Kind, Name};
 use crate::platform::{
-    Doorbell, DoorbellSource, Hypervisor, Interrupt, MessageQueue, QueueDirection, QueueEnd,
-    QueuePair, ReservedRange, SharedBuffer, VmIdentity,
+    AddressRange, Doorbell, DoorbellSource, Hypervisor, Interrupt, MessageQueue, QueueDirection,
+    QueueEnd, QueuePair, SharedBuffer, VmIdentity,
 };
 use crate::record::{Collected, Node, number};
 use crate::sorted;
@@ -148,35 +148,52 @@ pub(super) fn doorbell_sources(collected: &Collected<'_>) -> Result<Vec<Doorbell
 }
 
 /// Returns the memory shared with others.
-pub(super) fn shared_buffers(
-    collected: &Collected<'_>,
-    reserved: &[ReservedRange],
-) -> Result<Vec<SharedBuffer>> {
+pub(super) fn shared_buffers(collected: &Collected<'_>) -> Result<Vec<SharedBuffer>> {
     let mut buffers = Vec::new();
     for node in collected.of(Kind::SharedBuffer) {
         let name = if node.has(Name::MemoryRegion) { Name::MemoryRegion } else { Name::Buffer };
         let phandle = node.cell(name)?;
         let phandle = phandle.ok_or_else(|| node.fail(Name::MemoryRegion, Problem::Missing))?;
-        let region = reserved.iter().find(|reserved| reserved.phandle == Some(phandle));
-        let region = region.ok_or_else(|| {
+        let (ranges, parcel) = shared_memory(collected, phandle)?.ok_or_else(|| {
             let expected = "a node in /reserved-memory with a reg";
             node.fail(name, Problem::Phandle { phandle, expected })
         })?;
         let buffer = SharedBuffer {
             path: node.take_path(),
             label: label(node)?,
-            range: region.range,
-            parcel: region.parcel,
+            ranges,
+            parcel,
             peer: node.vmid(Name::Peer)?,
             tx_doorbell: referred(collected, node, Name::TxDoorbell, Kind::DoorbellSource)?,
             rx_doorbell: referred(collected, node, Name::RxDoorbell, Kind::Doorbell)?,
             dma_base: node.two_cells(Name::DmaBase)?,
         };
         sorted::insert(&mut buffers, buffer, |buffer| {
-            (buffer.label.is_none(), buffer.label, buffer.range)
+            (buffer.label.is_none(), buffer.label, buffer.ranges.first().copied())
         });
     }
     Ok(buffers)
+}
+
+/// Returns where the memory is that a phandle leads to, all of it, and which parcel it is.
+fn shared_memory(
+    collected: &Collected<'_>,
+    phandle: u32,
+) -> Result<Option<(Vec<AddressRange>, Option<u32>)>> {
+    for node in collected.of(Kind::Reserved).filter(|node| node.has(Name::Reg)) {
+        if node.phandle()? != Some(phandle) {
+            continue;
+        }
+        let mut joined: Vec<AddressRange> = Vec::new();
+        for range in node.ranges()? {
+            match joined.last_mut() {
+                Some(last) if last.end() == range.start => last.size += range.size,
+                _ => joined.push(range),
+            }
+        }
+        return Ok(Some((joined, node.cell(Name::RmMemHandle)?)));
+    }
+    Ok(None)
 }
 
 /// Returns the capability of the node of one kind that a phandle leads to.

@@ -60,11 +60,10 @@ pub(crate) fn memory(collected: &Collected<'_>) -> Result<Vec<AddressRange>> {
 pub(super) fn reserved(collected: &Collected<'_>) -> Result<Vec<ReservedRange>> {
     let mut reserved = Vec::new();
     for node in collected.of(Kind::Reserved).filter(|node| node.has(Name::Reg)) {
-        let (phandle, parcel) = (node.phandle()?, node.cell(Name::RmMemHandle)?);
         for range in node.ranges()? {
             let name = node.record.name.iter().map(|&byte| char::from(byte)).collect();
             let no_map = node.has(Name::NoMap);
-            let entry = ReservedRange { name, range, no_map, phandle, parcel };
+            let entry = ReservedRange { name, range, no_map };
             sorted::insert(&mut reserved, entry, |entry| entry.range);
             too_many(&node, reserved.len(), "reserved ranges")?;
         }
@@ -85,8 +84,6 @@ pub(super) fn reserved(collected: &Collected<'_>) -> Result<Vec<ReservedRange>> 
             name: String::from("memory reservation"),
             range: AddressRange { start, size },
             no_map: false,
-            phandle: None,
-            parcel: None,
         };
         sorted::insert(&mut reserved, entry, |entry| entry.range);
     }

@@ -119,8 +119,9 @@ pub struct SharedBuffer {
     pub path: String,
     /// What whoever configured the virtual machine calls it.
     pub label: Option<u32>,
-    /// Where it is: the entry of `/reserved-memory` it refers to.
-    pub range: AddressRange,
+    /// Where it is, from its first byte to its last: the entry of `/reserved-memory` it refers to.
+    /// Several ranges if the Resource Manager mapped its parcel in pieces.
+    pub ranges: Vec<AddressRange>,
     /// The Resource Manager's handle of the memory parcel, which it accepted for this VM.
     pub parcel: Option<u32>,
     /// VMID of the virtual machine on the other side.

@@ -1,17 +1,8 @@
 //! Real-time clocks.
 
-use crate::support::{cells, error, node, platform, tree};
+use crate::support::{cells, error, good, node, platform, text};
 use billy_dt::AddressRange;
-use dtoolkit::fdt::Fdt;
-use dtoolkit::model::{DeviceTree, DeviceTreeNode};
-
-fn text(text: &str) -> Vec<u8> {
-    [text.as_bytes(), &[0]].concat()
-}
-
-fn good() -> DeviceTree {
-    DeviceTree::from_fdt(&Fdt::new(&tree("merged-linear.dtb")).unwrap())
-}
+use dtoolkit::model::DeviceTreeNode;
 
 #[test]
 fn a_real_time_clock_is_found_by_its_compatible_string() {

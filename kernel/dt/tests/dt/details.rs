@@ -1,37 +1,12 @@
 //! Single rules, each on a small tree.
 
-use crate::support::{cells, dtb, node, platform, tree};
+use crate::support::{cells, changed, child, dtb, good, node, platform, set, text, tree};
 use billy_dt::{
-    AddressRange, CpuStatus, DtError, EnableMethod, Interrupt, Platform, QueueDirection, Trigger,
+    AddressRange, CpuStatus, DtError, EnableMethod, Interrupt, QueueDirection, Trigger,
 };
 use dtoolkit::fdt::Fdt;
-use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
+use dtoolkit::model::{DeviceTree, DeviceTreeNode};
 use gunyah_abi::CapabilityId;
-
-fn text(text: &str) -> Vec<u8> {
-    [text.as_bytes(), &[0]].concat()
-}
-
-/// Returns a good tree to change.
-fn good() -> DeviceTree {
-    let bytes = tree("merged-linear.dtb");
-    DeviceTree::from_fdt(&Fdt::new(&bytes).unwrap())
-}
-
-/// Returns the platform of the good tree after a change.
-fn changed(change: impl FnOnce(&mut DeviceTreeNode)) -> Platform {
-    let mut tree = good();
-    change(&mut tree.root);
-    platform(&[&tree.to_dtb()])
-}
-
-fn set(node: &mut DeviceTreeNode, name: &str, value: Vec<u8>) {
-    node.add_property(DeviceTreeProperty::new_unchecked(name, value));
-}
-
-fn child<'n>(node: &'n mut DeviceTreeNode, name: &str) -> &'n mut DeviceTreeNode {
-    node.child_mut(name).unwrap_or_else(|| panic!("no {name}"))
-}
 
 #[test]
 fn the_binding_of_the_linux_series_v6() {
@@ -82,100 +57,6 @@ fn the_order_of_nodes_and_properties_means_nothing() {
         other.root = reversed(&other.root);
         assert_eq!(platform(&[&other.to_dtb()]), platform(&[&bytes]), "{name}");
     }
-}
-
-#[test]
-fn shared_buffers_and_their_doorbells() {
-    let buffer = |at: &str, phandle| {
-        let base = u32::from_str_radix(at, 16).unwrap();
-        node(
-            &format!("buffer@{at}"),
-            &[
-                ("reg", cells(&[0, base, 0, 0x3000])),
-                ("no-map", vec![]),
-                ("phandle", cells(&[phandle])),
-                ("qcom,shared-memory", vec![]),
-                ("qcom,rm-mem-handle", cells(&[phandle - 0x21])),
-            ],
-            [],
-        )
-    };
-    let platform = changed(|root| {
-        // Used before and after the nodes that they refer to.
-        let reserved = child(root, "reserved-memory");
-        reserved.add_child(buffer("90000000", 0x21));
-        reserved.add_child(buffer("8f000000", 0x22));
-        let hypervisor = child(root, "hypervisor");
-        set(child(hypervisor, "bell-rx@2"), "phandle", cells(&[0x23]));
-        set(child(hypervisor, "bell-tx@3"), "linux,phandle", cells(&[0x24]));
-        hypervisor.add_child(node(
-            "one",
-            &[
-                ("compatible", text("qcom,gunyah-shm-doorbell")),
-                ("memory-region", cells(&[0x21])),
-                ("rx-doorbell", cells(&[0x23])),
-                ("tx-doorbell", cells(&[0x24])),
-                ("peer", cells(&[3])),
-                ("qcom,label", cells(&[9])),
-            ],
-            [],
-        ));
-        hypervisor.add_child(node(
-            "two",
-            &[
-                ("compatible", text("qcom,shared-memory")),
-                ("buffer", cells(&[0x22])),
-                ("dma_base", cells(&[1, 2])),
-                ("label", cells(&[5])),
-            ],
-            [],
-        ));
-    });
-    let [two, one] = &platform.shared_buffers[..] else { panic!("two buffers") };
-    assert_eq!(one.range, AddressRange { start: 0x9000_0000, size: 0x3000 });
-    assert_eq!((one.tx_doorbell, one.rx_doorbell), (Some(CapabilityId(3)), Some(CapabilityId(2))));
-    assert_eq!((one.label, one.peer, one.dma_base), (Some(9), Some(3), None));
-    assert_eq!((one.parcel, two.parcel), (Some(0), Some(1)));
-    assert_eq!(two.range, AddressRange { start: 0x8f00_0000, size: 0x3000 });
-    assert_eq!((two.tx_doorbell, two.rx_doorbell), (None, None));
-    assert_eq!((two.label, two.peer, two.dma_base), (Some(5), None, Some(0x1_0000_0002)));
-    assert_eq!(two.path, "/hypervisor/two");
-
-    let names: Vec<_> = platform.reserved.iter().map(|range| range.name.as_str()).collect();
-    assert_eq!(names, ["buffer@8f000000", "buffer@90000000"]);
-    assert!(platform.reserved.iter().all(|range| range.no_map && range.phandle.is_some()));
-}
-
-#[test]
-fn capabilities_below_a_parent_without_cells() {
-    // As the Resource Manager nests what a `generate` path names: the nodes on the way have no
-    // `#address-cells`, whose default is 2, nor `#size-cells`, whose default is 1.
-    let nest = |root: &mut DeviceTreeNode| {
-        let hypervisor = child(root, "hypervisor");
-        let mut nested = |name: &str, below: &str| {
-            let moved = hypervisor.remove_child(name).unwrap();
-            hypervisor.add_child(node(below, &[], [node("x", &[], [moved])]));
-        };
-        nested("bell-rx@2", "bells");
-        nested("bell-tx@3", "sources");
-        nested("msgq@5", "queues");
-        nested("rm-rpc@1", "manager");
-    };
-    let (nested, flat) = (changed(nest), changed(|_| ()));
-    let capability = |platform: &Platform| {
-        let manager = platform.resource_manager.as_ref().unwrap();
-        let pair = &platform.queue_pairs[0];
-        let ends = [&manager.tx, &manager.rx, &pair.tx, &pair.rx].map(|end| end.capability);
-        (ends, platform.doorbells[0].capability, platform.doorbell_sources[0].capability)
-    };
-    assert_eq!(capability(&nested), capability(&flat));
-    assert_eq!(nested.doorbells[0].path, "/hypervisor/bells/x/bell-rx@2");
-
-    let platform = changed(|root| {
-        set(child(root, "hypervisor"), "#address-cells", cells(&[1]));
-        set(child(root, "hypervisor"), "#size-cells", cells(&[1]));
-    });
-    assert_eq!(capability(&platform), capability(&flat));
 }
 
 #[test]
@@ -449,8 +330,7 @@ fn overlays_with_labels_phandles_and_nested_nodes() {
     ));
     let found = platform(&[&base.to_dtb(), &rm, &overlay]);
     assert_eq!(found.gic.redistributor_stride, 0x3_0000);
-    assert_eq!(found.reserved[0].phandle, Some(2));
-    assert_eq!(found.shared_buffers[0].range.start, 0x9000_0000);
+    assert_eq!(found.shared_buffers[0].ranges[0].start, 0x9000_0000);
     assert_eq!(found.cpus.len(), 1);
     // All else is as it is without the second overlay.
     let mut before = platform(&[&base.to_dtb(), &rm]);

@@ -1,6 +1,7 @@
 //! Trees in memory.
 
 use billy_dt::{self as dt, DtError, Form, Loaded, MemoryAt, Platform};
+use dtoolkit::fdt::Fdt;
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 use std::path::PathBuf;
 
@@ -101,4 +102,32 @@ pub fn dtb(root: DeviceTreeNode) -> Vec<u8> {
     let mut tree = DeviceTree::new();
     tree.root = root;
     tree.to_dtb()
+}
+
+/// Returns a string as a property has it.
+pub fn text(text: &str) -> Vec<u8> {
+    [text.as_bytes(), &[0]].concat()
+}
+
+/// Returns a good tree to change.
+pub fn good() -> DeviceTree {
+    let bytes = tree("merged-linear.dtb");
+    DeviceTree::from_fdt(&Fdt::new(&bytes).unwrap())
+}
+
+/// Returns the platform of the good tree after a change.
+pub fn changed(change: impl FnOnce(&mut DeviceTreeNode)) -> Platform {
+    let mut tree = good();
+    change(&mut tree.root);
+    platform(&[&tree.to_dtb()])
+}
+
+/// Gives a node a property.
+pub fn set(node: &mut DeviceTreeNode, name: &str, value: Vec<u8>) {
+    node.add_property(DeviceTreeProperty::new_unchecked(name, value));
+}
+
+/// Returns a child that is there.
+pub fn child<'n>(node: &'n mut DeviceTreeNode, name: &str) -> &'n mut DeviceTreeNode {
+    node.child_mut(name).unwrap_or_else(|| panic!("no {name}"))
 }

@@ -183,9 +183,10 @@ impl Territory {
         self.shared.retain(|shared| shared != range);
     }
 
-    /// A reserved range that was a buffer, and is released, holds nothing any more.
+    /// What is reserved in a range that was a buffer, and is released, holds nothing any more.
     pub fn forget_reserved(&mut self, range: &Range<u64>) {
-        self.held.retain(|(held, holder)| *holder != Holder::Reserved || held != range);
+        let inside = |held: &Range<u64>| range.start <= held.start && held.end <= range.end;
+        self.held.retain(|(held, holder)| *holder != Holder::Reserved || !inside(held));
     }
 
     /// Bytes that are shared.

@@ -152,6 +152,17 @@ fn a_released_buffer_is_a_place_for_parcels() {
     assert!(maps.check(&BUFFER, Claim::Parcel).is_err());
     maps.forget_buffer(&BUFFER);
     assert_eq!(maps.check(&BUFFER, Claim::Parcel), Ok(()));
+
+    // One of two reserved ranges that follow one another, and one beside it.
+    let [first, second] = [0x4000_2000..0x4000_4000, 0x4000_4000..0x4000_5000];
+    let other = 0x4000_6000..0x4000_7000;
+    let reserved = [first, second, other.clone()];
+    let territory = Territory::new(&[], IMAGE, [], reserved);
+    let maps = Arc::new(FakeMapper::default()).maps(territory);
+    let buffer = 0x4000_2000..0x4000_5000;
+    maps.forget_buffer(&buffer);
+    assert_eq!(maps.check(&buffer, Claim::Parcel), Ok(()));
+    assert!(maps.check(&other, Claim::Parcel).is_err());
 }
 
 proptest! {

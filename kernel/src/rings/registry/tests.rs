@@ -5,6 +5,7 @@ use crate::{
     channels::{About, Channel, Use, tests::Rig},
     dt::{Interrupt, Trigger},
     memory::shared::{Access, Claim, SharedBuffer, Source, Territory, fake::FakeMapper},
+    rings::Unfit,
 };
 use gunyah::fake::Tasks;
 
@@ -29,10 +30,22 @@ impl Sharing {
     }
 
     fn buffer(&mut self, label: u32, peer: Option<u16>, bells: Bells) -> Arc<SharedBuffer> {
-        let start = 0x9000_0000 + self.places * 0x10_0000;
-        self.places += 1;
-        let region = self.maps.map(start..start + 0x2000, Access::ReadWrite, Claim::Parcel);
-        let regions = vec![region.unwrap()];
+        self.buffer_of(1, label, peer, bells)
+    }
+
+    fn buffer_of(
+        &mut self,
+        pieces: usize,
+        label: u32,
+        peer: Option<u16>,
+        bells: Bells,
+    ) -> Arc<SharedBuffer> {
+        let mut map = || {
+            let start = 0x9000_0000 + self.places * 0x10_0000;
+            self.places += 1;
+            self.maps.map(start..start + 0x2000, Access::ReadWrite, Claim::Parcel).unwrap()
+        };
+        let regions = (0..pieces).map(|_| map()).collect();
         let buffer = SharedBuffer::new(Source::Tree(None), Some(label), peer, regions);
         self.rings.add(&buffer, bells);
         self.pair();
@@ -141,4 +154,19 @@ fn without_this_vms_vmid_there_is_no_side_to_be() {
     sharing.rings.set_own_vmid(OWN);
     sharing.pair();
     assert_eq!(sharing.states().len(), 1);
+}
+
+#[test]
+fn a_buffer_in_pieces_is_no_ring_and_others_are() {
+    let mut sharing = Sharing::new();
+    let named = sharing.bells(7, PEER, 960);
+    let buffer = sharing.buffer_of(2, 7, Some(PEER), named);
+    let end = RingEnd::Unfit(Unfit::Pieces(2));
+    assert_eq!(sharing.states(), [(Some(7), RingState::Closed(end))]);
+    assert_eq!(end.to_string(), "the shared memory is in 2 pieces");
+    assert!(!buffer.is_leased());
+    assert!(sharing.uses().iter().all(|now| *now == Use::Service));
+    sharing.bells(8, PEER, 961);
+    sharing.buffer(8, Some(PEER), Bells::default());
+    assert_eq!(sharing.states()[1], (Some(8), RingState::Waiting));
 }
