@@ -153,7 +153,10 @@ fn hypervisor_objects(page: &mut Page, platform: &Platform) {
         let bell = |what, id: Option<CapabilityId>| {
             id.map_or(String::new(), |id| format!("{what} {}", capability(id)))
         };
-        let places: Vec<_> = buffer.ranges.iter().map(range).collect();
+        let places = match buffer.ranges.as_slice() {
+            [] => vec!["no memory yet".to_owned()],
+            ranges => ranges.iter().map(range).collect(),
+        };
         page.line(
             "shared buffer",
             [

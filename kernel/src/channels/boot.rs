@@ -65,7 +65,7 @@ where
             };
             made(&queue.path, self.add_queue(about, tx, rx).map(drop));
         }
-        for buffer in &platform.shared_buffers {
+        for buffer in platform.shared_buffers.iter().filter(|buffer| !buffer.ranges.is_empty()) {
             let about = About::tree(buffer.label, buffer.peer, &buffer.path);
             made(&buffer.path, self.add_buffer(about).map(drop));
         }

@@ -66,6 +66,10 @@ pub fn parcels(
 /// Maps the buffers that the device tree names, and makes rings of those that have doorbells.
 pub fn map_buffers(system: &System<Hypervisor, KernelTimer>, rules: &Rules) {
     for buffer in &system.platform.shared_buffers {
+        if buffer.ranges.is_empty() {
+            log::info!(target: "mem", "{}: no memory yet", buffer.path);
+            continue;
+        }
         let map = |range: &AddressRange| {
             rules.maps().map(range.start..range.end(), Access::ReadWrite, Claim::Tree)
         };

@@ -47,7 +47,8 @@ pub fn vm(platform: &Platform, ram: AddressRange, seconds: u32) -> Result<VmConf
         cap: source.capability.0,
         can_clear: false,
     });
-    let shared = platform.shared_buffers.iter().map(|buffer| {
+    let with_memory = |buffer: &&dt::SharedBuffer| !buffer.ranges.is_empty();
+    let shared = platform.shared_buffers.iter().filter(with_memory).map(|buffer| {
         let [range] = buffer.ranges.as_slice() else {
             let (path, count) = (&buffer.path, buffer.ranges.len());
             bail!("{path}: shared memory in {count} ranges: the shim has it in one");

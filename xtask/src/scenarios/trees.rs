@@ -10,7 +10,7 @@ use crate::build::trees::{Capabilities, Trees};
 use crate::handover;
 use crate::host;
 use crate::machine::Machine;
-use crate::qemu::{MachineOptions, Outcome};
+use crate::qemu::{MachineOptions, Outcome, Script};
 
 /// The scenarios of this theme.
 pub const SCENARIOS: &[Scenario] = &[
@@ -21,6 +21,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("trees::linux_binding_v6", |lab| older_binding(lab, "legacy-v6.dts", "35, 36")),
     Scenario::new("trees::linux_binding_v2", |lab| older_binding(lab, "legacy-v2.dts", "960, 961")),
     Scenario::new("trees::launcher_of_today", launcher_of_today),
+    Scenario::new("trees::vdevices_some_levels_deep", nested_vdevices),
     Scenario::new("trees::tree_below_the_image", tree_below_image),
     Scenario::new("trees::broken_trees_are_named", broken_trees),
     Scenario::new("trees::misplaced_trees_are_named", misplaced_trees),
@@ -114,6 +115,20 @@ fn launcher_of_today(lab: &Lab) -> Result<()> {
     let irq = billy.ask("irq", PROMPT)?;
     ensure!(irq.contains("32 edge") && irq.contains("uart"), billy.failure("no UART interrupts"));
     expect_vm(billy, &["crosvm-vm, VMID 0x80", "Ns16550a at 0x2e8", "Ns16550a at 0x3f8"])
+}
+
+/// The doorbells that the tree has for memory are there for the parcel that comes later.
+fn nested_vdevices(lab: &Lab) -> Result<()> {
+    let script = "expect console \"billy> \" within 60000\nshare 16 0x4000\nexpect accepted 16\nattach 16\n\
+         expect attached 16\nrequest 16 echo 1 text=hello\nexpect reply 16 echo 1 text=hello\nlog played";
+    let script = Some(Script::Text(script));
+    let mut billy = lab.boot(MachineOptions { script, ..with_tree("nested-vdevices.dts") })?;
+    billy.wait_for_log("played")?;
+    let log = billy.ask("log", PROMPT)?;
+    ensure!(log.contains("/hypervisor/shm/ring: no memory yet"), billy.failure("nobody says so"));
+    let rings = billy.ask("ring list", PROMPT)?;
+    ensure!(rings.contains("ring 16 with VM 3: open"), billy.failure("there is no ring 16"));
+    expect_vm(billy, &["nested, VMID 0x80", "2 doorbells in, 2 out"])
 }
 
 fn tree_below_image(lab: &Lab) -> Result<()> {

@@ -152,12 +152,14 @@ pub(super) fn shared_buffers(collected: &Collected<'_>) -> Result<Vec<SharedBuff
     let mut buffers = Vec::new();
     for node in collected.of(Kind::SharedBuffer) {
         let name = if node.has(Name::MemoryRegion) { Name::MemoryRegion } else { Name::Buffer };
-        let phandle = node.cell(name)?;
-        let phandle = phandle.ok_or_else(|| node.fail(Name::MemoryRegion, Problem::Missing))?;
-        let (ranges, parcel) = shared_memory(collected, phandle)?.ok_or_else(|| {
-            let expected = "a node in /reserved-memory with a reg";
-            node.fail(name, Problem::Phandle { phandle, expected })
-        })?;
+        let (ranges, parcel) = match node.cell(name)? {
+            // Where memory is optional, and nobody shares any yet.
+            None => (Vec::new(), None),
+            Some(phandle) => shared_memory(collected, phandle)?.ok_or_else(|| {
+                let expected = "a node in /reserved-memory with a reg";
+                node.fail(name, Problem::Phandle { phandle, expected })
+            })?,
+        };
         let buffer = SharedBuffer {
             path: node.take_path(),
             label: label(node)?,

@@ -120,7 +120,8 @@ pub struct SharedBuffer {
     /// What whoever configured the virtual machine calls it.
     pub label: Option<u32>,
     /// Where it is, from its first byte to its last: the entry of `/reserved-memory` it refers to.
-    /// Several ranges if the Resource Manager mapped its parcel in pieces.
+    /// Several ranges if the Resource Manager mapped its parcel in pieces, none if there is no
+    /// memory yet.
     pub ranges: Vec<AddressRange>,
     /// The Resource Manager's handle of the memory parcel, which it accepted for this VM.
     pub parcel: Option<u32>,

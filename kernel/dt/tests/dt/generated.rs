@@ -68,6 +68,31 @@ fn shared_buffers_and_their_doorbells() {
 }
 
 #[test]
+fn a_shared_buffer_may_have_no_memory_yet() {
+    // As the Resource Manager writes a `shm` vdevice whose memory is optional and whose parcel
+    // nobody shared: without `buffer` and `memory-region`.
+    let platform = changed(|root| {
+        let hypervisor = child(root, "hypervisor");
+        set(child(hypervisor, "bell-rx@2"), "phandle", cells(&[0x23]));
+        set(child(hypervisor, "bell-tx@3"), "phandle", cells(&[0x24]));
+        let shm = [
+            ("compatible", text("qcom,gunyah-shm-doorbell")),
+            ("peer", cells(&[3])),
+            ("rx-doorbell", cells(&[0x23])),
+            ("tx-doorbell", cells(&[0x24])),
+            ("qcom,label", cells(&[9])),
+        ];
+        hypervisor.add_child(node("shm", &shm, []));
+    });
+    let [buffer] = &platform.shared_buffers[..] else { panic!("one buffer") };
+    assert_eq!((buffer.ranges.as_slice(), buffer.parcel), (&[][..], None));
+    assert_eq!((buffer.label, buffer.peer), (Some(9), Some(3)));
+    let bells = (buffer.tx_doorbell, buffer.rx_doorbell);
+    assert_eq!(bells, (Some(CapabilityId(3)), Some(CapabilityId(2))));
+    assert_eq!((platform.doorbells.len(), platform.doorbell_sources.len()), (1, 1));
+}
+
+#[test]
 fn a_shared_buffer_is_all_that_its_parcel_has() {
     // As the Resource Manager writes a parcel that it accepted without MAP_CONTIGUOUS: every
     // mapping in one `reg`, in the order of the parcel.
