@@ -50,6 +50,7 @@ pub(super) fn prng(context: &mut Context<'_>, bytes: u64) -> Result<Answer, Erro
         let calls = &mut vcpu.entropy_calls;
         calls.retain(|time| now.saturating_sub(*time) < PRNG_WINDOW);
         if calls.len() >= PRNG_CALLS {
+            log::debug!("random numbers are asked for too often");
             return Err(Error::Busy);
         }
         calls.push(now);
