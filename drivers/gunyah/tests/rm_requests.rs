@@ -54,13 +54,14 @@ fn how_a_vm_names_itself_differs_from_call_to_call() {
         assert_eq!(refusal(client.console_open(own).await), denied);
         assert_eq!(refusal(client.resources(0).await), invalid);
         assert_eq!(client.resources(own).await, Ok(vec![]));
-        assert_eq!(refusal(client.crash_message(0).await), denied);
-        assert_eq!(refusal(client.crash_message(own).await), denied);
+        let other_vm = Some(RmError::VmidInvalid);
+        for target in [0, own, 3, 0x44] {
+            assert_eq!(refusal(client.crash_message(target).await), other_vm);
+        }
         for unknown in [0x44, 0xffff] {
             assert_eq!(refusal(client.identity(unknown).await), invalid);
             assert_eq!(refusal(client.state(unknown).await), invalid);
             assert_eq!(refusal(client.resources(unknown).await), invalid);
-            assert_eq!(refusal(client.crash_message(unknown).await), invalid);
         }
         assert_eq!(refusal(client.set_status(OsState::Run, 0).await), denied);
     });

@@ -141,8 +141,8 @@ impl<H: Hypercalls, T: Timer> ResourceManager<H, T> {
         self.about(MessageId::VM_GET_HYP_RESOURCES, partner, lists::resources).await
     }
 
-    /// Asks for the crash message of a VM that the caller owns, empty if there is none (`VM_GET_CRASH_MSG`). RM refuses it to
-    /// anybody else with `DENIED`, so a VM cannot read its own.
+    /// Asks for the crash message of a VM that the caller owns, empty if there is none (`VM_GET_CRASH_MSG`). To
+    /// anybody else the VM does not exist (`VMID_INVALID`), so a VM cannot read its own.
     pub async fn crash_message(&self, vmid: u16) -> Result<String, RequestError> {
         self.about(MessageId::VM_GET_CRASH_MSG, vmid, lists::text).await
     }

@@ -106,7 +106,7 @@ pub(super) fn get_state(
     Ok(reply.as_bytes().to_vec())
 }
 
-/// `VM_GET_CRASH_MSG`: only for the owner, so nobody gets its own.
+/// `VM_GET_CRASH_MSG`: only for the owner, so nobody gets its own. To others the VM does not exist.
 pub(super) fn get_crash_message(
     rm: &ResourceManager,
     vm: &Vm,
@@ -114,14 +114,8 @@ pub(super) fn get_crash_message(
     content: &[u8],
 ) -> Result<Vec<u8>, RmError> {
     let target = exactly::<VmidRequest>(content)?.vmid.get();
-    let asked = vms.iter().position(|vm| vm.vmid == target);
-    let Some((index, asked)) = asked.and_then(|index| Some((index, vms.get(index)?))) else {
-        let known = target == SELF_VMID || target == PRIMARY_VMID;
-        return Err(if known { RmError::Denied } else { RmError::ArgumentInvalid });
-    };
-    if asked.owner != vm.vmid {
-        return Err(RmError::Denied);
-    }
+    let is_meant = |asked: &Vm| asked.vmid == target && asked.owner == vm.vmid;
+    let index = vms.iter().position(is_meant).ok_or(RmError::VmidInvalid)?;
     let message = rm.crash_message(crate::vm::VmIndex(index));
     let mut reply = TextHeader::new(message.len() as u16).as_bytes().to_vec();
     reply.extend_from_slice(message);

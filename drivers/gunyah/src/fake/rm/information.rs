@@ -93,10 +93,7 @@ impl Facts {
             MessageId::VM_GET_PEERS => {
                 Ok(list(self.peers.iter().map(|peer| vmid_entry(peer.vmid.get()))))
             }
-            MessageId::VM_GET_CRASH_MSG => match target(content)? {
-                vmid if self.is_guest(vmid) || vmid == PRIMARY_VMID => Err(RmError::Denied),
-                _ => Err(RmError::ArgumentInvalid),
-            },
+            MessageId::VM_GET_CRASH_MSG => target(content).and(Err(RmError::VmidInvalid)),
             MessageId::VM_GET_HYP_RESOURCES => self.resources_with(target(content)?),
             _ => Err(RmError::Unimplemented),
         }
