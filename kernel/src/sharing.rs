@@ -66,7 +66,7 @@ async fn handle<H, C>(
                 Err(error) => log::info!(target: "ring", "{error}"),
             }
         }
-        Event::MemRecall { handle, .. } => parcels.recalled(handle, system).await,
+        Event::MemRecall { handle, tag } => parcels.recalled(handle, tag, system).await,
         _ => {}
     }
 }

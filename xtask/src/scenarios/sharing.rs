@@ -160,7 +160,8 @@ fn named(lab: &Lab) -> Result<()> {
     )?;
     ends_well(billy)?;
 
-    let script = "attach 16\nexpect attached 16\nrecall 16\nexpect released 16\nrecall 17\nexpect released 17";
+    let script = "attach 16\nexpect attached 16\nrecall 16 9\nexpect released 16\nexpect told 16 released 9\n\
+         recall 17\nexpect released 17\nexpect told 17 released 0";
     let mut billy = play_on(lab, script, options)?;
     shows(&mut billy, "mem parcels", &["nobody shares memory with this VM"])?;
     ends_well(billy)

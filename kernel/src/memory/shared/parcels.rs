@@ -82,8 +82,8 @@ pub struct Parcel {
     pub label: Option<u32>,
     /// Bytes.
     pub size: u64,
-    /// The owner's mark, which goes back to it. It stays what the announcement said, whatever a recall
-    /// says: the Resource Manager refuses any other.
+    /// The owner's mark, which goes back to it: the Resource Manager refuses any other. Of a parcel of
+    /// the tree only its recall tells it.
     tag: u32,
     /// When it was announced, as the number of that event.
     told: u64,
@@ -257,9 +257,14 @@ impl<H: Hypercalls, C: Timer> Parcels<H, C> {
         Ok(regions)
     }
 
-    /// The owner wants a parcel back (`MEM_RECALL`): its users stop, it is unmapped and released.
-    pub async fn recalled(&self, handle: MemHandle, users: &dyn Users) {
-        let parcel = self.with(|list| list.iter().find(|p| p.handle == handle).cloned());
+    /// The owner wants a parcel back (`MEM_RECALL`), whose tag this is: its users stop, it is unmapped
+    /// and released.
+    pub async fn recalled(&self, handle: MemHandle, tag: u32, users: &dyn Users) {
+        let parcel = self.with(|list| {
+            let parcel = list.iter_mut().find(|parcel| parcel.handle == handle)?;
+            parcel.tag = tag;
+            Some(parcel.clone())
+        });
         match parcel {
             Some(parcel) => self.end(parcel, "recalled", users).await,
             None => log::info!(target: "mem", "{handle} is recalled, and is none of ours"),

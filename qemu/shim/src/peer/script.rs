@@ -24,7 +24,7 @@
 //! | `share LABEL BYTES [OPTION…]` | shares new memory, which holds zeros, with the guest, and tells it so (`MEM_SHARED`) |
 //! | `lend …`, `donate …` | as `share`; the peer cannot reach what the guest has accepted |
 //! | `announce LABEL [LIE…]` | tells the guest of the parcel again, with something else in it |
-//! | `recall LABEL [TAG]` | asks the guest for the parcel (`MEM_RECALL`), with another tag than its own |
+//! | `recall LABEL [TAG]` | asks the guest for the parcel (`MEM_RECALL`); TAG is for one of the tree: its tag |
 //! | `reclaim LABEL` | takes the parcel back; `reclaim LABEL refused`: must not get it, since the guest has it |
 //! | `seize LABEL` | takes the parcel away without a word: the guest's next access is an external abort |
 //! | `poke LABEL OFFSET VALUE` | writes a word of four bytes into the parcel |

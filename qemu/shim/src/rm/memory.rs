@@ -65,7 +65,7 @@ struct Parcel {
     access: Vec<AclEntry>,
     attributes: Vec<AttrEntry>,
     pages: Arc<Pages>,
-    /// What the owner first gave with `MEM_SHARED`; none: nothing yet.
+    /// What the owner gave with its first word of the parcel; none: nothing yet.
     tag: Option<u32>,
     /// Whether the borrower asked for zeros when the owner takes the memory back.
     clear_on_reclaim: bool,
@@ -162,6 +162,14 @@ impl Memory {
 }
 
 impl Parcel {
+    /// Whoever tells of it has to know its tag, as soon as it has one.
+    fn check_tag(&self, tag: u32) -> Result<(), RmError> {
+        match self.tag {
+            Some(own) if own != tag => Err(RmError::ArgumentInvalid),
+            _ => Ok(()),
+        }
+    }
+
     /// Unmaps it; its places are free again.
     fn release(&mut self, stage2: &mut dyn Stage2) {
         for range in self.places.drain(..).filter(|_| self.mapped) {

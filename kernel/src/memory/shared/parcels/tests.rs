@@ -17,6 +17,7 @@ const OWN: u16 = 0x80;
 const PEER: u16 = 69;
 const HEAP: Range<u64> = 0x8020_0000..0x8200_0000;
 const PLACE: u64 = 0x9000_0000;
+const TAG: u32 = 0x1234;
 
 #[derive(Default)]
 struct FakeUsers {
@@ -66,7 +67,7 @@ fn announcement(handle: u32) -> SharedMemory {
         flags: CreateFlags::empty(),
         owner: PEER,
         label: 7 + handle,
-        tag: 0x1234,
+        tag: TAG,
         access: [PEER, OWN].map(|vmid| acl(vmid, MemoryRights::READ | MemoryRights::WRITE)).into(),
         sizes: vec![0x1000, 0x2000],
         attributes: vec![],
@@ -156,7 +157,7 @@ impl Rig {
     fn recall(&mut self, handle: u32) {
         self.ok(MessageId::MEM_RELEASE);
         self.ok(MessageId::MEM_NOTIFY);
-        self.run(async |parcels, users| parcels.recalled(MemHandle(handle), users).await);
+        self.run(async |parcels, users| parcels.recalled(MemHandle(handle), TAG, users).await);
     }
 
     fn lease(&self) -> Lease {
@@ -198,7 +199,7 @@ fn a_parcel_in_use_is_unmapped_after_its_user_stopped_and_before_it_is_released(
     rig.ok(MessageId::MEM_RELEASE);
     rig.ok(MessageId::MEM_NOTIFY);
     rig.run_beside(
-        async |parcels, users| parcels.recalled(MemHandle(3), users).await,
+        async |parcels, users| parcels.recalled(MemHandle(3), TAG, users).await,
         async move {
             lease.recalled().await;
             assert_eq!(tables.mapped().len(), 1, "mapped for as long as it is in use");
@@ -336,7 +337,7 @@ fn what_cannot_be_released_stays_known_and_unmapped_until_it_can() {
     rig.share(&announcement(1), &[(PLACE, 0x3000)]);
     rig.asked();
     rig.setup.rm.react(MessageId::MEM_RELEASE, Reaction::Refuse(RmError::Busy));
-    rig.run(async |parcels, users| parcels.recalled(MemHandle(1), users).await);
+    rig.run(async |parcels, users| parcels.recalled(MemHandle(1), TAG, users).await);
     assert_eq!(rig.asked(), [MessageId::MEM_RELEASE]);
     assert_eq!((rig.states(), rig.tables.mapped()), (vec![(1, ParcelState::Stuck)], vec![]));
     rig.recall(1);
@@ -363,7 +364,7 @@ fn one_handle_or_one_label_of_an_owner_is_accepted_once() {
 #[test]
 fn unknown_handles_are_left_alone() {
     let mut rig = Rig::new();
-    rig.run(async |parcels, users| parcels.recalled(MemHandle(0), users).await);
+    rig.run(async |parcels, users| parcels.recalled(MemHandle(0), TAG, users).await);
     rig.parcels.peer_ended(PEER, 2);
     rig.run(async |parcels, users| parcels.release_orphans(users).await);
     assert_eq!(rig.asked(), []);
@@ -435,4 +436,6 @@ fn a_buffer_of_the_tree_is_recalled_like_any_other() {
     rig.recall(5);
     assert_eq!((rig.states(), rig.tables.mapped()), (vec![], vec![]));
     assert_eq!(rig.asked(), [MessageId::MEM_RELEASE, MessageId::MEM_NOTIFY]);
+    let told = rig.setup.rm.requests().last().unwrap().content.clone();
+    assert_eq!(told, [5, 0, 0, 0, 2, 0, 0, 0, 0x34, 0x12, 0, 0], "with the owner's tag");
 }

@@ -19,7 +19,7 @@ pub(in crate::peer) enum MemoryStep {
     Offer { offer: Offer, announcement: Option<Announcement> },
     /// Tells the guest of a parcel, the truth or not.
     Announce { label: u32, announcement: Announcement },
-    /// Asks the guest for a parcel, with the parcel's tag or another.
+    /// Asks the guest for a parcel, of which nothing may have been told before.
     Recall { label: u32, tag: Option<u32> },
     /// Takes a parcel back, or is refused.
     Reclaim { label: u32, refused: bool },
@@ -50,8 +50,7 @@ pub(super) fn step(first: &str, words: &mut Words) -> Result<Option<MemoryStep>,
         }
         "recall" => {
             let label = words.number("label")?;
-            let tag = words.0.next().map(|word| convert(word, "tag")).transpose()?;
-            return Ok(Some(MemoryStep::Recall { label, tag }));
+            return Ok(Some(MemoryStep::Recall { label, tag: super::optional(words)? }));
         }
         "reclaim" => {
             let label = words.number("label")?;

@@ -20,7 +20,7 @@ fn ask(rig: &mut Rig, id: u32, content: &[u8]) -> u8 {
 fn a_parcel_is_shared_used_recalled_and_reclaimed() {
     let mut rig = Rig::scripted(
         "share 5 0x2000 tag=4\npoke 5 0x1ffc 0x64636261\nexpect accepted 5\nreclaim 5 refused\n\
-         write 5 1 \"01 02.03\"\nexpect word 5 8 7\nrecall 5 9\nexpect released 5\n\
+         write 5 1 \"01 02.03\"\nexpect word 5 8 7\nrecall 5 4\nexpect released 5\n\
          expect told 5 released 4\nreclaim 5\nstop",
     );
     rig.run();
@@ -35,7 +35,7 @@ fn a_parcel_is_shared_used_recalled_and_reclaimed() {
     );
     rig.mappings.store(FIRST + 8, 7).unwrap();
     rig.run();
-    assert_eq!(rig.drain()[0][4..], [0x14, 0, 0x10, 0x51, 0, 0, 0, 0, 9, 0, 0, 0]);
+    assert_eq!(rig.drain()[0][4..], [0x14, 0, 0x10, 0x51, 0, 0, 0, 0, 4, 0, 0, 0]);
     assert_eq!(ask(&mut rig, 0x5100_0014, &[0; 8]), 0);
     rig.request(gunyah_abi::rm::MessageId::MEM_NOTIFY, 1, &[0, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0]);
     assert_eq!(rig.pump(), Some(Event::Finished(Outcome::Success)));

@@ -173,9 +173,7 @@ pub(in crate::rm) fn notify(
     let index = memory.any(request.handle.get())?;
     let parcel = &memory.parcels[index];
     let tag = request.tag.get();
-    if parcel.tag.is_some_and(|own| own != tag) {
-        return Err(RmError::ArgumentInvalid);
-    }
+    parcel.check_tag(tag)?;
     let flag = NotifyFlag::from(request.flag);
     match (flag, parcel.accepted) {
         (NotifyFlag::Unknown(_), _) => Err(RmError::ArgumentInvalid),

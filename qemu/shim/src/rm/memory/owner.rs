@@ -201,11 +201,12 @@ impl ResourceManager {
         self.send_notification(vm, MessageId::MEM_SHARED, content, objects, interrupts)
     }
 
-    /// The peer has RM ask the VM for the parcel (`MEM_RECALL`), with its tag or another.
+    /// The peer has RM ask the VM for the parcel (`MEM_RECALL`). Of one that the VM's tree names it may have told with `tag`
+    /// before the VM started.
     ///
     /// # Errors
     ///
-    /// `HANDLE_INVALID`; those of [`Self::send_notification`].
+    /// `HANDLE_INVALID`; `ARGUMENT_INVALID` if the parcel has another tag; those of [`Self::send_notification`].
     pub fn recall_memory(
         &mut self,
         vm: VmIndex,
@@ -214,8 +215,13 @@ impl ResourceManager {
         objects: &mut Objects,
         interrupts: &mut dyn VirtualInterrupts,
     ) -> Result<(), RmError> {
-        let own = self.memory.parcels[self.memory.find(vm, handle)?].tag;
-        let tag = tag.or(own).unwrap_or_default();
+        let found = self.memory.find(vm, handle)?;
+        let parcel = &mut self.memory.parcels[found];
+        if let Some(tag) = tag {
+            parcel.check_tag(tag)?;
+            parcel.tag = Some(tag);
+        }
+        let tag = parcel.tag.unwrap_or_default();
         let recall = MemRecall { handle: handle.into(), tag: tag.into() };
         let content = recall.as_bytes().to_vec();
         self.send_notification(vm, MessageId::MEM_RECALL, content, objects, interrupts)

@@ -98,10 +98,10 @@ fn a_parcel_from_its_offer_to_its_end() {
 
     let Machine { rm, objects, .. } = &mut rig.machine;
     rm.recall_memory(VM, handle, None, objects, &mut rig.signals).unwrap();
-    rm.recall_memory(VM, handle, Some(6), objects, &mut rig.signals).unwrap();
+    let other = rm.recall_memory(VM, handle, Some(6), objects, &mut rig.signals);
+    assert_eq!(other, Err(RmError::ArgumentInvalid), "the owner has given another");
     let recall = rig.drain();
     assert_eq!(recall[0][4..], hex("14001051 00000000 09000000"));
-    assert_eq!(recall[1][4..], hex("14001051 00000000 06000000"));
     assert_eq!(ask(&mut rig, RELEASE, &release(handle, 0)).0, 0);
     assert_eq!((rig.mappings.all(), rig.mappings.load(FIRST)), (vec![], None));
     assert_eq!(ask(&mut rig, NOTIFY, &notify(handle, 2, 9)).0, 0);

@@ -175,3 +175,20 @@ fn places_are_set_aside_part_by_part() {
     assert_eq!(ask(&mut rig, RELEASE, &release(handle, 0)).0, 0, "set aside is accepted");
     assert_eq!(rig.mappings.all(), []);
 }
+
+#[test]
+fn a_recall_of_what_the_tree_names_may_be_the_first_to_give_a_tag() {
+    let mut rig = rig();
+    let handle = shared(&mut rig, 0x1000);
+    assert_eq!(ask(&mut rig, ACCEPT, &accept(handle, DONE, &[])).0, 0);
+    assert_eq!(ask(&mut rig, NOTIFY, &notify(handle, 4, 77)).0, 0, "there is none yet");
+    let Machine { rm, objects, .. } = &mut rig.machine;
+    rm.recall_memory(VM, handle, Some(6), objects, &mut rig.signals).unwrap();
+    rig.drain();
+    assert_eq!(ask(&mut rig, RELEASE, &release(handle, 0)).0, 0);
+    for (content, error) in
+        [(notify(handle, 2, 0), 6), (notify(handle, 1, 0), 6), (notify(handle, 2, 6), 0)]
+    {
+        assert_eq!(ask(&mut rig, NOTIFY, &content).0, error, "{content:?}");
+    }
+}
