@@ -19,15 +19,26 @@ use gunyah_abi::rm::MessageId;
 /// keeps silent. One of memory that is missed never comes again, so there is room for nothing else.
 const WAITING: usize = 64;
 
-/// Accepts and releases parcels as their owners want, for ever.
-pub async fn follow<H, C>(system: &System<H, C>)
+/// Accepts and releases parcels as their owners want, for ever. What is told is kept from this call on:
+/// an owner may have shared before this VM's first instruction, which is told but once.
+pub fn follow<H, C>(system: &System<H, C>) -> impl Future<Output = ()>
+where
+    H: Hypercalls + Clone + Send + Sync + 'static,
+    C: Timer + Clone + 'static,
+{
+    let events = Arc::new(Events::only(&[MessageId::MEM_SHARED, MessageId::MEM_RECALL]));
+    if let Some(manager) = system.manager {
+        manager.subscribe(events.clone());
+    }
+    follow_events(system, events)
+}
+
+async fn follow_events<H, C>(system: &System<H, C>, events: Arc<Events<WAITING>>)
 where
     H: Hypercalls + Clone + Send + Sync + 'static,
     C: Timer + Clone + 'static,
 {
     let (Some(manager), Some(parcels)) = (system.manager, &system.parcels) else { return };
-    let events = Arc::new(Events::<WAITING>::only(&[MessageId::MEM_SHARED, MessageId::MEM_RECALL]));
-    manager.subscribe(events.clone());
     loop {
         match select(parcels.orphaned(), events.next_numbered()).await {
             Either::First(()) => parcels.release_orphans(system).await,

@@ -51,7 +51,7 @@ fn told(rig: &mut Rig, with_channels: bool, notifications: &[(MessageId, Vec<u8>
     let client = *client;
     let mut tasks = Tasks::new();
     tasks.spawn(async { panic!("{}", client.run().await) });
-    tasks.spawn(async { super::follow(system).await });
+    tasks.spawn(super::follow(system));
     if with_channels {
         tasks.spawn(async { channels::follow(system, client, &system.events, || {}).await });
     }
@@ -78,6 +78,16 @@ fn statuses_of_other_vms_push_no_recall_out() {
     all.extend((0..100).map(status));
     told(&mut rig, false, &all);
     assert_eq!(states(&rig), [(5, ParcelState::Stuck)]);
+}
+
+#[test]
+fn what_was_told_before_the_first_task_ran_is_heard() {
+    let mut rig = rig(&[5]);
+    let (id, content) = recall(5);
+    rig.setup.rm.notify(id, &content);
+    rig.setup.rm.step();
+    told(&mut rig, false, &[]);
+    assert_eq!(states(&rig), []);
 }
 
 #[test]

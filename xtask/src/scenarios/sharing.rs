@@ -13,6 +13,7 @@ use crate::qemu::{MachineOptions, Outcome, Script};
 /// The scenarios of this theme.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("sharing::a_parcel_comes_and_goes", parcel),
+    Scenario::new("sharing::a_parcel_shared_before_the_vm_ran", early),
     Scenario::new("sharing::parcels_that_are_not_what_they_must_be", lies),
     Scenario::new("sharing::a_ring_of_bytes_until_it_is_recalled", ring),
     Scenario::new("sharing::a_ring_whose_indices_go_wild", wild),
@@ -69,6 +70,18 @@ fn parcel(lab: &Lab) -> Result<()> {
     let mut billy = play(lab, script)?;
     shows(&mut billy, "mem parcels", &["label 8, 4096 bytes, mapped"])?;
     shows(&mut billy, "log", &["recalled", "unmapped and released"])?;
+    ends_well(billy)
+}
+
+fn early(lab: &Lab) -> Result<()> {
+    let script = "share 7 0x3000 tag=4\nshare 8 0x1000\nexpect accepted 7\nexpect told 7 accepted 4\n\
+         expect accepted 8\nlog played\n";
+    let script = Some(Script::Text(script));
+    let mut billy = lab.start(MachineOptions { script, ..MachineOptions::default() })?;
+    billy.expect(PROMPT)?;
+    billy.wait_for_log("played")?;
+    let wanted = ["label 7, 12288 bytes, mapped", "label 8, 4096 bytes, mapped"];
+    shows(&mut billy, "mem parcels", &wanted)?;
     ends_well(billy)
 }
 
