@@ -19,6 +19,7 @@ use crate::qemu::{MachineOptions, Outcome, Script, Staged};
 
 mod exits;
 mod numbers;
+mod scripts;
 mod storm;
 
 use exits::Trace;
@@ -28,116 +29,6 @@ use numbers::Numbers;
 const TOLERANCE: f64 = 0.03;
 /// How long a machine may take; `-icount` is slow, and others may use this computer.
 const PATIENCE: Duration = Duration::from_secs(300);
-
-/// What the peer does on the machine whose costs are told apart.
-const SCRIPT: &str = "\
-    expect console \"billy> \"
-    log prompt
-    wait ms 20
-    log messages
-    send 2 m1
-    expect message 2 m1
-    send 2 m2
-    expect message 2 m2
-    send 2 m3
-    expect message 2 m3
-    send 2 m4
-    expect message 2 m4
-    wait ms 20
-    log bells
-    ring 3 0x1 8
-    wait ms 20
-    log requests
-    type \"rm ping 100\\r\"
-    expect console \"billy> \"
-    wait ms 20
-    log console
-    type \"count 2000\\r\"
-    expect console \"2000\"
-    expect console \"billy> \"
-    log end
-    type \"poweroff\\r\"
-    expect exit off within 60000
-";
-
-/// What the peer does on the machine whose queue has services: it has 64 bytes echoed.
-const SERVICES_SCRIPT: &str = "\
-    silent on
-    expect console \"billy> \"
-    wait ms 20
-    log requests
-    send 2 \"\\x01\\x01\\x01\\x00\\x07\\x00\\x00\\x00@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"
-    expect message 2 \"\\x01\\x02\\x01\\x00\\x07\\x00\\x00\\x00@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"
-    send 2 \"\\x01\\x01\\x01\\x00\\x07\\x00\\x00\\x00@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"
-    expect message 2 \"\\x01\\x02\\x01\\x00\\x07\\x00\\x00\\x00@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"
-    send 2 \"\\x01\\x01\\x01\\x00\\x07\\x00\\x00\\x00@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"
-    expect message 2 \"\\x01\\x02\\x01\\x00\\x07\\x00\\x00\\x00@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"
-    send 2 \"\\x01\\x01\\x01\\x00\\x07\\x00\\x00\\x00@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"
-    expect message 2 \"\\x01\\x02\\x01\\x00\\x07\\x00\\x00\\x00@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"
-    wait ms 20
-    log end
-    type \"poweroff\\r\"
-    expect exit off within 60000
-";
-
-/// What the peer does on the machine with rings: messages of 64 bytes echoed through one, 1 MiB through another.
-const RING_SCRIPT: &str = "\
-    silent on
-    expect console \"billy> \"
-    add ring 7 131072
-    expect accepted 7
-    attach 7
-    expect attached 7
-    add ring 8 131072
-    expect accepted 8
-    attach 8 bytes
-    expect attached 8
-    wait ms 20
-    log messages
-    request 7 echo 1 text=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
-    expect reply 7 echo 1
-    request 7 echo 2 text=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
-    expect reply 7 echo 2
-    request 7 echo 3 text=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
-    expect reply 7 echo 3
-    request 7 echo 4 text=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
-    expect reply 7 echo 4
-    request 7 echo 5 text=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
-    expect reply 7 echo 5
-    wait ms 20
-    log bytes
-    stream 8 64
-    expect streamed 8 64
-    wait ms 5
-    stream 8 64
-    expect streamed 8 64
-    wait ms 5
-    stream 8 64
-    expect streamed 8 64
-    wait ms 5
-    stream 8 64
-    expect streamed 8 64
-    wait ms 5
-    stream 8 64
-    expect streamed 8 64
-    wait ms 5
-    log stream
-    stream 8 1048576
-    expect streamed 8 1048576
-    log end
-    type \"poweroff\\r\"
-    expect exit off within 60000
-";
-
-/// What the peer does on the machine that only boots.
-const BOOT_SCRIPT: &str = "\
-    expect console \"billy> \"
-    log prompt
-    wait ms 20
-    log end
-    type \"poweroff\\r\"
-    expect exit off within 60000
-";
 
 /// Options of `bench`.
 #[derive(Args)]
@@ -156,12 +47,12 @@ pub struct Options {
 /// A machine does not run to its end, its trace lacks something, or the baseline cannot be read.
 pub fn command(options: &Options) -> Result<ExitCode> {
     let artefacts = build::build()?;
-    let merged = trace(&artefacts, "merged", true, None, SCRIPT)?;
-    let overlay = trace(&artefacts, "overlay", false, None, BOOT_SCRIPT)?;
+    let merged = trace(&artefacts, "merged", true, None, scripts::plain())?;
+    let overlay = trace(&artefacts, "overlay", false, None, scripts::boot())?;
     let bootargs = Some("services=2");
-    let services = trace(&artefacts, "services", true, bootargs, SERVICES_SCRIPT)?;
-    let ring = trace(&artefacts, "ring", true, None, RING_SCRIPT)?;
-    let storm = trace(&artefacts, "storm", true, None, storm::script().leak())?;
+    let services = trace(&artefacts, "services", true, bootargs, scripts::services())?;
+    let ring = trace(&artefacts, "ring", true, None, scripts::ring())?;
+    let storm = trace(&artefacts, "storm", true, None, storm::script())?;
     let image_bytes = fs::metadata(&artefacts.image).context("the image")?.len();
     let numbers = Numbers::measure(&merged, &overlay, &services, &ring, &storm, image_bytes)?;
     let baseline = baseline_file();
@@ -201,14 +92,14 @@ fn trace(
     name: &str,
     merged: bool,
     bootargs: Option<&str>,
-    script: &'static str,
+    script: String,
 ) -> Result<Trace> {
     eprintln!("measuring {name} ...");
     let options = MachineOptions {
         capabilities: CapabilityOptions { linear_caps: true, seed: 1 },
         merged,
         variation: Variation { bootargs: bootargs.map(Into::into), ..Variation::default() },
-        script: Some(Script::Text(script)),
+        script: Some(Script::Text(script.into())),
         icount: true,
         trace_exits: true,
         ..MachineOptions::default()

@@ -1,4 +1,4 @@
-//! Billy's one tool for people: `cargo xtask setup | build | run | test`.
+//! Billy's one tool for people: `cargo xtask`.
 //!
 //! Here lives what a person or a CI machine does with the project. What runs inside the machine
 //! is in the other folders; nothing here is part of an image.

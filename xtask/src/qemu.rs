@@ -64,7 +64,7 @@ impl Staged {
         let script = match &options.script {
             Some(Script::File(file)) => fs::read_to_string(file)
                 .with_context(|| format!("reading the peer's script {}", file.display()))?,
-            Some(Script::Text(text)) => (*text).to_owned(),
+            Some(Script::Text(text)) => text.clone().into_owned(),
             None => String::new(),
         };
         let (text, memory) = machine_file::write(options, &described, &script, &staging)?;

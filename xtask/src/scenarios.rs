@@ -31,6 +31,7 @@ mod services;
 mod sharing;
 mod shell;
 mod soak;
+mod steps;
 mod trees;
 mod uart;
 

@@ -1,5 +1,6 @@
 //! The choices that a person or a scenario has about a machine.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -105,7 +106,7 @@ pub enum Script {
     /// In a file.
     File(PathBuf),
     /// As they stand.
-    Text(&'static str),
+    Text(Cow<'static, str>),
 }
 
 fn script_file(path: &str) -> Result<Script, String> {

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{Lab, Scenario};
 use crate::build::CapabilityOptions;
-use crate::qemu::{MachineOptions, Outcome};
+use crate::qemu::MachineOptions;
 
 /// The scenarios of this theme.
 pub const SCENARIOS: &[Scenario] = &[
@@ -27,10 +27,7 @@ fn options(merged: bool, load_address: u64) -> MachineOptions {
 }
 
 fn power_off(lab: &Lab, options: MachineOptions) -> Result<()> {
-    let mut billy = lab.boot(options)?;
-    billy.send("poweroff\r");
-    billy.expect_exit(Outcome::End)?;
-    Ok(())
+    lab.boot(options)?.power_off()
 }
 
 fn linear_capabilities(lab: &Lab) -> Result<()> {

@@ -1,13 +1,11 @@
 //! Channels that come and go while the guest runs, and the end with everything answered.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use super::{Lab, PROMPT, Scenario};
-use crate::machine::Machine;
-use crate::qemu::{MachineOptions, Outcome, Script};
+use crate::qemu::{MachineOptions, Outcome};
 
 /// The scenarios of this theme.
 pub const SCENARIOS: &[Scenario] = &[
@@ -19,38 +17,10 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("channels::sixty_four_idle_channels_cost_nothing", idle),
 ];
 
-/// Long runs on a busy machine.
-const LONG: Duration = Duration::from_secs(180);
 /// Other VM's resources: a doorbell each way, and a pair of queues.
 const THEIRS: &str = "add doorbell 20 peer=0x85\nadd source 20 peer=0x85\n\
                       add queue-pair 21 peer=0x85\nstatus 0x85 RUNNING RUN\n\
                       expect console \"msgq 21 of VMID 0x85: new\"\n";
-
-fn scripted(lab: &Lab, script: String, options: MachineOptions) -> Result<Machine> {
-    let script = format!("expect console \"billy> \" within 60000\n{script}");
-    let script = Some(Script::Text(script.leak()));
-    let mut billy = lab.start(MachineOptions { script, ..options })?;
-    billy.set_patience(LONG);
-    Ok(billy)
-}
-
-/// The commands' answers hold what is wanted.
-fn answers(billy: &mut Machine, expected: &[(&str, &str)]) -> Result<()> {
-    for (line, words) in expected {
-        let answer = billy.ask(line, PROMPT)?;
-        ensure!(
-            answer.contains(words),
-            billy.failure(&format!("`{line}` does not show `{words}`"))
-        );
-    }
-    Ok(())
-}
-
-fn power_off(mut billy: Machine) -> Result<()> {
-    billy.send("poweroff\r");
-    billy.expect_exit(Outcome::End)?;
-    Ok(())
-}
 
 fn late(lab: &Lab) -> Result<()> {
     let script = format!(
@@ -60,23 +30,18 @@ fn late(lab: &Lab) -> Result<()> {
          expect bells 100 within 60000\n\
          expect message 2 \"before {{n}}\" 50 within 60000\n\
          expect message 2 \"after {{n}}\" 50 within 60000\n\
-         expect message 21 \"late {{n}}\" 50 within 60000\nlog played\n"
+         expect message 21 \"late {{n}}\" 50 within 60000"
     );
-    let mut billy = scripted(lab, script, MachineOptions::default())?;
-    billy.expect(PROMPT)?;
-    billy.wait_for_log("played")?;
-    answers(
-        &mut billy,
-        &[
-            ("bell list", "bell 20 in: interrupts"),
-            ("irq", "bell 20"),
-            ("tasks", "echo 21"),
-            ("peers", "VMID 0x85"),
-            ("msgq send 21@0x85 hello", "sent 5 bytes on queue 21"),
-            ("bell ring 20", "rang bell 20"),
-        ],
-    )?;
-    power_off(billy)
+    let mut billy = lab.played(&script)?;
+    billy.shows_all(&[
+        ("bell list", &["bell 20 in: interrupts"]),
+        ("irq", &["bell 20"]),
+        ("tasks", &["echo 21"]),
+        ("peers", &["VMID 0x85"]),
+        ("msgq send 21@0x85 hello", &["sent 5 bytes on queue 21"]),
+        ("bell ring 20", &["rang bell 20"]),
+    ])?;
+    billy.power_off()
 }
 
 fn peer_ends(lab: &Lab) -> Result<()> {
@@ -88,15 +53,13 @@ fn peer_ends(lab: &Lab) -> Result<()> {
          status 0x85 RUNNING RUN\nexpect console \"msgq 21 of VMID 0x85: new\"\n\
          send 21 again\nexpect message 21 again\n\
          status 0x85 EXITED\n\
-         expect console \"msgq 21 of VMID 0x85: closed, the peer ended\"\nlog played\n"
+         expect console \"msgq 21 of VMID 0x85: closed, the peer ended\""
     );
-    let mut billy = scripted(lab, script, MachineOptions::default())?;
-    billy.expect(PROMPT)?;
-    billy.wait_for_log("played")?;
+    let mut billy = lab.played(&script)?;
     let irqs = billy.ask("irq", PROMPT)?;
     ensure!(!irqs.contains("bell 20"), billy.failure("the doorbell's interrupt is still in use"));
-    answers(&mut billy, &[("msgq send 21 x", "no message queue has label 21")])?;
-    power_off(billy)
+    billy.shows("msgq send 21 x", &["no message queue has label 21"])?;
+    billy.power_off()
 }
 
 fn come_and_go(lab: &Lab) -> Result<()> {
@@ -111,30 +74,27 @@ fn come_and_go(lab: &Lab) -> Result<()> {
                    send 21 hello\nring 20 0x1 1\nexpect bells 1\nexpect message 21 hello\n\
                    expect message 2 \"round {n}\" 10\n";
     }
-    script += "log played\n";
-    let mut billy = scripted(lab, script, MachineOptions::default())?;
-    billy.expect(PROMPT)?;
-    billy.wait_for_log("played")?;
-    answers(&mut billy, &[("msgq list", "echoed 100"), ("uptime", "up ")])?;
-    power_off(billy)
+    let mut billy = lab.played(&script)?;
+    billy.shows_all(&[("msgq list", &["echoed 100"]), ("uptime", &["up "])])?;
+    billy.power_off()
 }
 
 fn shutdown(lab: &Lab) -> Result<()> {
-    let script = "send 2 \"last {n}\" 50\nring 3 0x1 3\nshutdown 5\n\
+    let script = "expect console \"billy> \" within 60000\n\
+                  send 2 \"last {n}\" 50\nring 3 0x1 3\nshutdown 5\n\
                   expect console \"the owner asks for the end, reason 0x5\"\n\
                   expect console \"all that came is answered\"\n\
                   expect exit off within 10000\n\
                   expect message 2 \"last {n}\" 50\n";
-    let mut billy = scripted(lab, script.into(), MachineOptions::default())?;
-    billy.expect_exit(Outcome::End)?;
+    lab.scripted(script)?.expect_exit(Outcome::End)?;
     Ok(())
 }
 
 fn shutdown_unseen(lab: &Lab) -> Result<()> {
     // RM hears nothing any more: neither does the console close, nor does anything else hold up.
-    let script = "hypercall msgqueue_send 30 every\nshutdown\nexpect exit off within 20000\n";
-    let mut billy = scripted(lab, script.into(), MachineOptions::default())?;
-    billy.expect_exit(Outcome::End)?;
+    let script = "expect console \"billy> \" within 60000\n\
+                  hypercall msgqueue_send 30 every\nshutdown\nexpect exit off within 20000\n";
+    lab.scripted(script)?.expect_exit(Outcome::End)?;
     Ok(())
 }
 
@@ -147,11 +107,9 @@ fn idle(lab: &Lab) -> Result<()> {
     // The last sign of life is followed by one look.
     script += "status 0x85 RUNNING RUN\nexpect console \"bell source 1031 of VMID 0x85: new\"\n\
                wait ms 12000\nlog \"idle from here\"\nwait ms 60000\nlog \"idle up to here\"\n\
-               ring 1031 0x1 1\nexpect bells 1\nlog played\n";
+               ring 1031 0x1 1\nexpect bells 1";
     let options = MachineOptions { trace_exits: true, icount: true, ..MachineOptions::default() };
-    let mut billy = scripted(lab, script, options)?;
-    billy.expect(PROMPT)?;
-    billy.wait_for_log("played")?;
+    let billy = lab.played_on(&script, options)?;
     let path = lab.dir.join("shim.log");
     let log = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let (before, rest) = log.split_once("peer: idle from here").context("no beginning")?;
@@ -159,5 +117,5 @@ fn idle(lab: &Lab) -> Result<()> {
     ensure!(before.contains("exit: "), billy.failure("nothing is traced"));
     let exits = between.lines().filter(|line| line.contains("exit: ")).count();
     ensure!(exits == 0, billy.failure(&format!("the guest ran {exits} times while idle")));
-    power_off(billy)
+    billy.power_off()
 }

@@ -1,12 +1,10 @@
 //! The console under load: all output, in order; more input than anybody can type.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 
 use super::{Lab, PROMPT, Scenario};
 use crate::machine::Machine;
-use crate::qemu::{MachineOptions, Outcome, Script};
+use crate::qemu::{MachineOptions, Outcome};
 
 /// The scenarios of this theme.
 pub const SCENARIOS: &[Scenario] = &[
@@ -20,23 +18,17 @@ pub const SCENARIOS: &[Scenario] = &[
 fn output(lab: &Lab) -> Result<()> {
     let mut billy = lab.boot(MachineOptions::default())?;
     count(&mut billy)?;
-    power_off(billy)
+    billy.power_off()
 }
 
 /// Text is copied through SIMD registers, which every interrupt must leave as they were.
 fn output_under_interrupts(lab: &Lab) -> Result<()> {
-    let script = Some(Script::Text("expect console \"00\\r\\n\"\nring 3 0x1 1000\nlog rung\n"));
-    let mut billy = lab.boot(MachineOptions { script, ..MachineOptions::default() })?;
-    billy.set_patience(Duration::from_secs(180));
+    let script = "expect console \"00\\r\\n\"\nring 3 0x1 1000\nlog rung\n";
+    let mut billy = lab.scripted(script)?;
+    billy.expect(PROMPT)?;
     count(&mut billy)?;
     billy.wait_for_log("rung")?;
-    power_off(billy)
-}
-
-fn power_off(mut billy: Machine) -> Result<()> {
-    billy.send("poweroff\r");
-    billy.expect_exit(Outcome::End)?;
-    Ok(())
+    billy.power_off()
 }
 
 fn count(billy: &mut Machine) -> Result<()> {
@@ -65,7 +57,7 @@ fn flood(lab: &Lab) -> Result<()> {
     billy.expect("flood-is-over")?;
     billy.expect(PROMPT)?;
     billy.ask("uptime", PROMPT)?;
-    power_off(billy)
+    billy.power_off()
 }
 
 fn end_of_input(lab: &Lab) -> Result<()> {
@@ -80,8 +72,8 @@ fn end_of_input(lab: &Lab) -> Result<()> {
 /// The owner does not wait for the guest, unlike the serial line.
 fn owner_floods(lab: &Lab) -> Result<()> {
     let script = "expect console \"billy> \"\nflood 65536\nexpect ms 1000\nlog flooded\n";
-    let script = Some(Script::Text(script));
-    let mut billy = lab.boot(MachineOptions { script, ..MachineOptions::default() })?;
+    let mut billy = lab.scripted(script)?;
+    billy.expect(PROMPT)?;
     billy.wait_for_log("flooded")?;
     // Control-C drops what is left of the flood's line.
     billy.send("\x03");
@@ -92,5 +84,5 @@ fn owner_floods(lab: &Lab) -> Result<()> {
         dropped.and_then(|number| number.parse().ok()).is_some_and(|number: u32| number > 0),
         billy.failure("`irq` does not show that input was dropped")
     );
-    power_off(billy)
+    billy.power_off()
 }

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use super::{Lab, PROMPT, Scenario};
 use crate::build::trees::{Capabilities, Trees};
 use crate::machine::Machine;
-use crate::qemu::{MachineOptions, Outcome, Script};
+use crate::qemu::{MachineOptions, Outcome};
 
 /// The scenarios of this theme.
 pub const SCENARIOS: &[Scenario] = &[
@@ -112,11 +112,8 @@ fn check(billy: &Machine, text: &str, wanted: &[&str]) -> Result<()> {
 
 fn unknown(lab: &Lab) -> Result<()> {
     let mut billy = lab.boot(MachineOptions::default())?;
-    let answer = billy.ask("panic gently", PROMPT)?;
-    check(&billy, &answer, &["here, stack, heap, irq, irq-stack, null, nested"])?;
-    billy.send("poweroff\r");
-    billy.expect_exit(Outcome::End)?;
-    Ok(())
+    billy.shows("panic gently", &["here, stack, heap, irq, irq-stack, null, nested"])?;
+    billy.power_off()
 }
 
 /// The end that stands for a panic that the Resource Manager did not end.
@@ -124,8 +121,7 @@ const BY_PSCI: &str = "SYSTEM_RESET2 (type 0x80000007";
 
 /// Runs a script in which the guest panics, to the end that PSCI brings.
 fn abandoned(lab: &Lab, script: &'static str) -> Result<Machine> {
-    let script = Some(Script::Text(script));
-    let mut billy = lab.start(MachineOptions { script, ..MachineOptions::default() })?;
+    let mut billy = lab.scripted(script)?;
     billy.expect_exit(Outcome::Failure)?;
     billy.wait_for_log(BY_PSCI)?;
     billy.wait_for_log("guest: *** panicked at ")?;
@@ -166,7 +162,7 @@ fn early(lab: &Lab) -> Result<()> {
     let at = tree.windows(GIC.len()).position(|window| window == GIC);
     let at = at.ok_or_else(|| anyhow::anyhow!("the GIC is not at 0x3fff0000 any more"))?;
     tree[at..at + GIC.len()].copy_from_slice(NOTHING);
-    let mut billy = refuse(lab, tree)?;
+    let mut billy = lab.refused(tree)?;
     billy.wait_for_log(BY_PSCI)?;
     billy.wait_for_log("guest: *** data abort: read, external abort at address 0x2fff")?;
     billy.wait_for_log("guest: in no task")?;
@@ -174,14 +170,6 @@ fn early(lab: &Lab) -> Result<()> {
 }
 
 fn broken_tree(lab: &Lab) -> Result<()> {
-    let mut billy = refuse(lab, b"This is no device tree, whatever the register says.".to_vec())?;
+    let mut billy = lab.refused(b"This is no device tree, whatever the register says.".to_vec())?;
     billy.wait_for_log("start: error: device tree: ")
-}
-
-/// Starts with these bytes in the place of the trees and expects the failure code.
-fn refuse(lab: &Lab, handed_over: Vec<u8>) -> Result<Machine> {
-    let options = MachineOptions { handed_over: Some(handed_over), ..MachineOptions::default() };
-    let mut billy = lab.start(options)?;
-    billy.expect_exit(Outcome::Failure)?;
-    Ok(billy)
 }

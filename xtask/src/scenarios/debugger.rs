@@ -62,7 +62,7 @@ fn first(lab: &Lab) -> Result<()> {
 }
 
 fn panicking(lab: &Lab) -> Result<()> {
-    let script = Script::Text("wait console \"billy> \"\ntype \"panic\\r\"\n");
+    let script = Script::Text("wait console \"billy> \"\ntype \"panic\\r\"\n".into());
     let options = MachineOptions {
         script: Some(script),
         load_address: Some(HIGH),

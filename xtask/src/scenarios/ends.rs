@@ -19,10 +19,7 @@ pub const SCENARIOS: &[Scenario] = &[
 ];
 
 fn power_off(lab: &Lab) -> Result<()> {
-    let mut billy = lab.boot(MachineOptions::default())?;
-    billy.send("poweroff\r");
-    billy.expect_exit(Outcome::End)?;
-    Ok(())
+    lab.boot(MachineOptions::default())?.power_off()
 }
 
 fn reboot(lab: &Lab) -> Result<()> {
@@ -32,9 +29,7 @@ fn reboot(lab: &Lab) -> Result<()> {
         billy.expect(PROMPT)?;
     }
     billy.ask("uptime", PROMPT)?;
-    billy.send("poweroff\r");
-    billy.expect_exit(Outcome::End)?;
-    Ok(())
+    billy.power_off()
 }
 
 fn no_reboot(lab: &Lab) -> Result<()> {
@@ -75,10 +70,7 @@ const BROKEN_TREE: &str = "SYSTEM_RESET2 (type 0x80000001";
 
 /// Starts with these bytes in the place of the trees and expects the failure code.
 fn refuse(lab: &Lab, handed_over: Vec<u8>) -> Result<()> {
-    let options = MachineOptions { handed_over: Some(handed_over), ..MachineOptions::default() };
-    let mut billy = lab.start(options)?;
-    billy.expect_exit(Outcome::Failure)?;
-    billy.wait_for_log(BROKEN_TREE)
+    lab.refused(handed_over)?.wait_for_log(BROKEN_TREE)
 }
 
 fn no_tree(lab: &Lab) -> Result<()> {

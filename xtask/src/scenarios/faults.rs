@@ -4,14 +4,13 @@
 //! What the shell shows afterwards, the transcript or the exit status tells what came of them.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
 use super::{Lab, PROMPT, Scenario};
 use crate::build::trees::{Capabilities, Trees};
 use crate::machine::Machine;
-use crate::qemu::{MachineOptions, Outcome, Script};
+use crate::qemu::{MachineOptions, Outcome};
 
 /// The scenarios of this theme.
 pub const SCENARIOS: &[Scenario] = &[
@@ -35,48 +34,16 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("faults::a_call_that_answers_an_error_for_ever", lasting_error),
 ];
 
-/// Long runs on a busy machine.
-const LONG: Duration = Duration::from_secs(240);
-
 /// Every code that a hypercall can answer, and two that none has.
 const CODES: [i64; 34] = [
     -1, -2, 1, 2, 3, 10, 11, 20, 21, 22, 30, 31, 32, 33, 34, 35, 36, 40, 41, 50, 51, 52, 53, 54,
     60, 61, 90, 100, 101, 110, 111, 120, 121, 200,
 ];
 
-/// Boots Billy; once it is at its prompt the peer plays `script`, up to its end at least.
-fn faulty(lab: &Lab, script: &str) -> Result<Machine> {
-    faulty_machine(lab, script, MachineOptions::default())
-}
-
-fn faulty_machine(lab: &Lab, script: &str, options: MachineOptions) -> Result<Machine> {
-    let script = format!("expect console \"billy> \" within 60000\n{script}\nlog played\n");
-    let script = Some(Script::Text(script.leak()));
-    let mut billy = lab.start(MachineOptions { script, ..options })?;
-    billy.set_patience(LONG);
-    billy.expect(PROMPT)?;
-    billy.wait_for_log("played")?;
-    Ok(billy)
-}
-
-/// Types commands; each must be answered by a text that holds what is wanted.
-fn answers(billy: &mut Machine, expected: &[(&str, &[&str])]) -> Result<()> {
-    for (line, wanted) in expected {
-        let answer = billy.ask(line, PROMPT)?;
-        for words in *wanted {
-            let reason = format!("`{line}` does not show `{words}`");
-            ensure!(answer.contains(words), billy.failure(&reason));
-        }
-    }
-    Ok(())
-}
-
 /// That Billy still does everything, and powers off.
 fn is_well(mut billy: Machine) -> Result<()> {
-    answers(&mut billy, &[("rm peers", &["VMID 0x3"]), ("uptime", &["up "])])?;
-    billy.send("poweroff\r");
-    billy.expect_exit(Outcome::End)?;
-    Ok(())
+    billy.shows_all(&[("rm peers", &["VMID 0x3"]), ("uptime", &["up "])])?;
+    billy.power_off()
 }
 
 /// A request whose reply does not come.
@@ -85,49 +52,44 @@ const UNANSWERED: (&str, &[&str]) =
 
 fn short(lab: &Lab) -> Result<()> {
     let script = "rm VM_GET_PEERS cut 5\nrm VM_GET_PEERS cut 10\npacket 21";
-    let mut billy = faulty(lab, script)?;
-    answers(
-        &mut billy,
-        &[
-            UNANSWERED,
-            ("rm peers", &["RM's reply to VM_GET_PEERS is too short: 2 bytes, 4 needed"]),
-            ("rm stats", &["timeouts 1", "     2  short", "packets dropped 2:"]),
-        ],
-    )?;
+    let mut billy = lab.played(script)?;
+    billy.shows_all(&[
+        UNANSWERED,
+        ("rm peers", &["RM's reply to VM_GET_PEERS is too short: 2 bytes, 4 needed"]),
+        ("rm stats", &["timeouts 1", "     2  short", "packets dropped 2:"]),
+    ])?;
     is_well(billy)
 }
 
 fn oversized(lab: &Lab) -> Result<()> {
     let script = "rm VM_GET_PEERS announce 63\nrm VM_GET_PEERS pad 200";
-    let mut billy = faulty(lab, script)?;
-    answers(
-        &mut billy,
-        &[UNANSWERED, ("rm peers", &["VMID 0x3"]), ("rm stats", &["     1  too long"])],
-    )?;
+    let mut billy = lab.played(script)?;
+    billy.shows_all(&[
+        UNANSWERED,
+        ("rm peers", &["VMID 0x3"]),
+        ("rm stats", &["     1  too long"]),
+    ])?;
     is_well(billy)
 }
 
 fn foreign(lab: &Lab) -> Result<()> {
     let script = "packet \"22020100 24000056 00000000\"\npacket \"31020100 24000056 00000000\"\n\
                   packet \"21010100 24000056\"";
-    let mut billy = faulty(lab, script)?;
+    let mut billy = lab.played(script)?;
     let counts: &[&str] =
         &["     1  of another version", "     1  of another header size", "requests received 1"];
-    answers(&mut billy, &[("rm stats", counts)])?;
+    billy.shows("rm stats", counts)?;
     is_well(billy)
 }
 
 fn duplicated(lab: &Lab) -> Result<()> {
     let script = "rm VM_GET_PEERS twice 2\nrm CONSOLE_CHARS twice 0";
-    let mut billy = faulty(lab, script)?;
-    answers(
-        &mut billy,
-        &[
-            ("rm peers", &["VMID 0x3"]),
-            ("rm peers", &["VMID 0x3"]),
-            ("rm stats", &["replies to another request 2"]),
-        ],
-    )?;
+    let mut billy = lab.played(script)?;
+    billy.shows_all(&[
+        ("rm peers", &["VMID 0x3"]),
+        ("rm peers", &["VMID 0x3"]),
+        ("rm stats", &["replies to another request 2"]),
+    ])?;
     is_well(billy)
 }
 
@@ -135,9 +97,9 @@ fn duplicated(lab: &Lab) -> Result<()> {
 const LONG_INPUT: &str = "flood 500 500";
 
 fn reordered(lab: &Lab) -> Result<()> {
-    let mut billy = faulty(lab, &format!("rm CONSOLE_CHARS reverse\n{LONG_INPUT}"))?;
+    let mut billy = lab.played(&format!("rm CONSOLE_CHARS reverse\n{LONG_INPUT}"))?;
     let counts: &[&str] = &["     2  fragments of nothing", "     1  messages left incomplete"];
-    answers(&mut billy, &[("rm stats", counts)])?;
+    billy.shows("rm stats", counts)?;
     is_well(billy)
 }
 
@@ -146,42 +108,42 @@ fn missing(lab: &Lab) -> Result<()> {
         "rm CONSOLE_CHARS skip 0\n{LONG_INPUT}\nrm CONSOLE_CHARS skip 1\n{LONG_INPUT}\n\
          rm CONSOLE_CHARS skip 2\n{LONG_INPUT}"
     );
-    let mut billy = faulty(lab, &script)?;
+    let mut billy = lab.played(&script)?;
     let counts: &[&str] = &["     2  fragments of nothing", "     2  messages left incomplete"];
-    answers(&mut billy, &[("rm stats", counts)])?;
+    billy.shows("rm stats", counts)?;
     is_well(billy)
 }
 
 fn doubled_fragments(lab: &Lab) -> Result<()> {
     // The doubled fragment stands in the place of the last one, which then belongs to nothing.
     let script = format!("rm CONSOLE_CHARS repeat 1\n{LONG_INPUT}\ntype \"\\x03\"");
-    let mut billy = faulty(lab, &script)?;
+    let mut billy = lab.played(&script)?;
     billy.expect(PROMPT)?;
-    answers(&mut billy, &[("rm stats", &["     1  fragments of nothing"])])?;
+    billy.shows("rm stats", &["     1  fragments of nothing"])?;
     is_well(billy)
 }
 
 fn nobody(lab: &Lab) -> Result<()> {
     let script = "packet \"2102ff00 24000056 00000000 80000000\"\n\
                   rm VM_GET_PEERS sequence 7\nrm VM_GET_PEERS id VM_GET_OWNER";
-    let mut billy = faulty(lab, script)?;
+    let mut billy = lab.played(script)?;
     let counts: &[&str] = &["replies to nobody 1", "replies to another request 2", "timeouts 2"];
-    answers(&mut billy, &[UNANSWERED, UNANSWERED, ("rm stats", counts)])?;
+    billy.shows_all(&[UNANSWERED, UNANSWERED, ("rm stats", counts)])?;
     is_well(billy)
 }
 
 fn notifications(lab: &Lab) -> Result<()> {
     let script = "notify 0x561000ff text\nnotify 0x511000ff\nnotify VM_SHUTDOWN \"\\x01\"\n\
                   notify CONSOLE_CHARS \"\\x00\"\nnotify CONSOLE_CHARS \"\\x00\\x00\\x7f\\x00x\"";
-    let mut billy = faulty(lab, script)?;
-    answers(&mut billy, &[("rm stats", &["unknown 2, malformed 3"])])?;
+    let mut billy = lab.played(script)?;
+    billy.shows("rm stats", &["unknown 2, malformed 3"])?;
     is_well(billy)
 }
 
 fn broken_queue(lab: &Lab) -> Result<()> {
-    let mut billy = faulty(lab, "broken 2 on\nsend 2 hello")?;
+    let mut billy = lab.played("broken 2 on\nsend 2 hello")?;
     billy.expect("is broken: the hypervisor delivered a message of 0 bytes")?;
-    answers(&mut billy, &[("msgq stats", &["receiving is broken", "errors 1"])])?;
+    billy.shows("msgq stats", &["receiving is broken", "errors 1"])?;
     is_well(billy)
 }
 
@@ -190,9 +152,7 @@ fn broken_rm(lab: &Lab) -> Result<()> {
     let script = "expect console \"billy> \" within 60000\nbroken rm on\ntype \"uptime\\r\"\n\
                   ring 3 0x1 10\nexpect bells 10\nsend 2 hello\nexpect message 2 hello\n\
                   wait ms 3000\nring 3 0x1\nexpect bells 1\nstop\n";
-    let script = Some(Script::Text(script));
-    let mut billy = lab.start(MachineOptions { script, ..MachineOptions::default() })?;
-    billy.set_patience(LONG);
+    let mut billy = lab.scripted(script)?;
     billy.expect_exit(Outcome::End)?;
     Ok(())
 }
@@ -215,15 +175,12 @@ fn swapped(lab: &Lab) -> Result<()> {
     let script = "burst 3 0x1 1\nexpect bells 1\n".repeat(20)
         + "send 2 \"message {n}\" 100\nexpect message 2 \"message {n}\" 100";
     let options = MachineOptions { handed_over: Some(handed_over), ..MachineOptions::default() };
-    let mut billy = faulty_machine(lab, &script, options)?;
-    answers(
-        &mut billy,
-        &[
-            ("irq", &["960 edge", "961 edge", "962 level", "963 edge", "964 edge"]),
-            ("log", &["INTID 961 (rm rx): level in the tree, taken for an edge"]),
-            ("count 500", &["500"]),
-        ],
-    )?;
+    let mut billy = lab.played_on(&script, options)?;
+    billy.shows_all(&[
+        ("irq", &["960 edge", "961 edge", "962 level", "963 edge", "964 edge"]),
+        ("log", &["INTID 961 (rm rx): level in the tree, taken for an edge"]),
+        ("count 500", &["500"]),
+    ])?;
     is_well(billy)
 }
 
@@ -237,8 +194,8 @@ fn lost(lab: &Lab) -> Result<()> {
                   irq 961 lose\ntype \"uptime\\r\"\nwait ms 100\n\
                   burst 3 0x1 1\nexpect bells 1\nexpect console \"up 0\" within 30000\n\
                   irq 961 lose 4";
-    let mut billy = faulty(lab, script)?;
-    answers(&mut billy, &[("rm peers", &["VMID 0x3"]), ("count 300", &["300"])])?;
+    let mut billy = lab.played(script)?;
+    billy.shows_all(&[("rm peers", &["VMID 0x3"]), ("count 300", &["300"])])?;
     let log = billy.ask("log", PROMPT)?;
     for what in ["/hypervisor/bell-rx", "/hypervisor/msgq"] {
         let told = log.lines().any(|line| line.contains(what) && line.contains("was lost"));
@@ -256,16 +213,13 @@ fn doubled(lab: &Lab) -> Result<()> {
     }
     script += "ring 3 0x1 50\nexpect bells 50\nsend 2 \"message {n}\" 50\n\
                expect message 2 \"message {n}\" 50";
-    let mut billy = faulty(lab, &script)?;
-    answers(
-        &mut billy,
-        &[
-            ("count 500", &["500"]),
-            ("rm stats", &["packets dropped 0", "timeouts 0", "interrupts lost 0"]),
-            ("bell list", &["answered 50"]),
-            ("msgq list", &["echoed 50"]),
-        ],
-    )?;
+    let mut billy = lab.played(&script)?;
+    billy.shows_all(&[
+        ("count 500", &["500"]),
+        ("rm stats", &["packets dropped 0", "timeouts 0", "interrupts lost 0"]),
+        ("bell list", &["answered 50"]),
+        ("msgq list", &["echoed 50"]),
+    ])?;
     is_well(billy)
 }
 
@@ -274,16 +228,13 @@ fn spurious(lab: &Lab) -> Result<()> {
     for intid in [960, 961, 962, 963, 964, 970, 32] {
         let _ = writeln!(script, "irq {intid} raise 20");
     }
-    let mut billy = faulty(lab, &script)?;
-    answers(
-        &mut billy,
-        &[
-            ("bell list", &["rings 0", "answered 0"]),
-            ("msgq list", &["received 0"]),
-            ("irq", &["unexpected 0"]),
-            ("rm stats", &["packets dropped 0", "timeouts 0"]),
-        ],
-    )?;
+    let mut billy = lab.played(&script)?;
+    billy.shows_all(&[
+        ("bell list", &["rings 0", "answered 0"]),
+        ("msgq list", &["received 0"]),
+        ("irq", &["unexpected 0"]),
+        ("rm stats", &["packets dropped 0", "timeouts 0"]),
+    ])?;
     is_well(billy)
 }
 
@@ -297,8 +248,8 @@ fn bell_errors(lab: &Lab) -> Result<()> {
              expect bells 1 within 60000\n"
         );
     }
-    let mut billy = faulty(lab, &script)?;
-    answers(&mut billy, &[("log", &["DOORBELL_SEND (0x12) on doorbell"])])?;
+    let mut billy = lab.played(&script)?;
+    billy.shows_all(&[("log", &["DOORBELL_SEND (0x12) on doorbell"])])?;
     is_well(billy)
 }
 
@@ -314,8 +265,8 @@ fn queue_errors(lab: &Lab) -> Result<()> {
         );
     }
     script += "hypercall msgqueue_receive off\nhypercall msgqueue_send off\nwait ms 12000\n";
-    let mut billy = faulty(lab, &script)?;
-    answers(&mut billy, &[("rm stats", &["requests"]), ("count 300", &["300"])])?;
+    let mut billy = lab.played(&script)?;
+    billy.shows_all(&[("rm stats", &["requests"]), ("count 300", &["300"])])?;
     is_well(billy)
 }
 
@@ -329,9 +280,7 @@ fn lasting_error(lab: &Lab) -> Result<()> {
                   hypercall msgqueue_receive 30 every\nwait ms 4000\n\
                   hypercall msgqueue_receive off\nwait ms 4000\n\
                   type \"\\ruptime\\r\"\nexpect console \"up 0\" within 60000\nlog played\n";
-    let script = Some(Script::Text(script));
-    let mut billy = lab.start(MachineOptions { script, ..MachineOptions::default() })?;
-    billy.set_patience(LONG);
+    let mut billy = lab.scripted(script)?;
     billy.wait_for_log("played")?;
     billy.expect("up 0")?;
     billy.expect(PROMPT)?;

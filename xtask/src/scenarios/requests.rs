@@ -1,14 +1,12 @@
 //! Services over a message queue, with a peer that asks well, badly, and too much.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use log::LevelFilter;
 
 use super::{Lab, PROMPT, Scenario};
 use crate::build::variation::Variation;
 use crate::machine::Machine;
-use crate::qemu::{MachineOptions, Outcome, Script};
+use crate::qemu::{MachineOptions, Outcome};
 
 /// The scenarios of this theme.
 pub const SCENARIOS: &[Scenario] = &[
@@ -25,21 +23,15 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("requests::a_queue_that_appears_has_services_until_it_goes", late),
 ];
 
-/// Long runs on a busy machine.
-const LONG: Duration = Duration::from_secs(180);
-
-fn with_services(script: &'static str) -> MachineOptions {
-    let script = Some(Script::Text(script));
+/// A machine whose message queue 2 has services.
+fn with_services() -> MachineOptions {
     let bootargs = Some("services=2".into());
     let variation = Variation { bootargs, ..Variation::default() };
-    MachineOptions { script, variation, ..MachineOptions::default() }
+    MachineOptions { variation, ..MachineOptions::default() }
 }
 
-/// A machine whose message queue 2 has services.
 fn scripted(lab: &Lab, script: &'static str) -> Result<Machine> {
-    let mut billy = lab.start(with_services(script))?;
-    billy.set_patience(LONG);
-    Ok(billy)
+    lab.scripted_on(script, with_services())
 }
 
 /// Runs a script to its end.
@@ -179,14 +171,12 @@ fn entropy(lab: &Lab) -> Result<()> {
 }
 
 fn without_trng(lab: &Lab, script: &'static str) -> Result<Machine> {
-    let mut options = with_services(script);
+    let mut options = with_services();
     options.tune =
         Some(|file| (file.options.no_trng, file.options.log) = (true, LevelFilter::Debug));
     // How many calls come in 33 ms is the same in every run.
     options.icount = true;
-    let mut billy = lab.start(options)?;
-    billy.set_patience(LONG);
-    Ok(billy)
+    lab.scripted_on(script, options)
 }
 
 fn hypervisors_entropy(lab: &Lab) -> Result<()> {
@@ -241,17 +231,16 @@ fn no_entropy(lab: &Lab) -> Result<()> {
 
 fn date(lab: &Lab) -> Result<()> {
     // An hour is more than any run takes.
-    let mut options = with_services(
-        "expect console \"billy> \"\n\
-         request 2 time 1\n\
-         expect reply 2 time 1 date=1700000000..1700003600\n\
-         wait ms 2000\n\
-         request 2 time 2\n\
-         expect reply 2 time 2 date=1700000002..1700003600\n\
-         type \"poweroff\\r\"\n",
-    );
+    let script = "expect console \"billy> \"\n\
+                  request 2 time 1\n\
+                  expect reply 2 time 1 date=1700000000..1700003600\n\
+                  wait ms 2000\n\
+                  request 2 time 2\n\
+                  expect reply 2 time 2 date=1700000002..1700003600\n\
+                  type \"poweroff\\r\"\n";
+    let mut options = with_services();
     options.variation.rtc = Some(Some(1_700_000_000));
-    lab.start(options)?.expect_exit(Outcome::End)?;
+    lab.scripted_on(script, options)?.expect_exit(Outcome::End)?;
     Ok(())
 }
 

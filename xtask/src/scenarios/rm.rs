@@ -1,12 +1,10 @@
 //! The Resource Manager as it really behaves, and what the shell learns from it.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 
 use super::{Lab, PROMPT, Scenario};
 use crate::machine::Machine;
-use crate::qemu::{MachineOptions, Outcome, Script};
+use crate::qemu::{MachineOptions, Script};
 
 /// The scenarios of this theme.
 pub const SCENARIOS: &[Scenario] = &[
@@ -22,23 +20,11 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("rm::flags_that_clear_themselves_are_kicks", acknowledged),
 ];
 
-/// Long runs on a busy machine.
-const LONG: Duration = Duration::from_secs(180);
-
-fn scripted(lab: &Lab, script: &'static str, options: MachineOptions) -> Result<Machine> {
-    let script = Some(Script::Text(script));
-    let mut billy = lab.boot(MachineOptions { script, ..options })?;
-    billy.set_patience(LONG);
+/// Boots a machine whose peer plays `script` meanwhile.
+fn booted(lab: &Lab, script: &'static str, options: MachineOptions) -> Result<Machine> {
+    let mut billy = lab.scripted_on(script, options)?;
+    billy.expect(PROMPT)?;
     Ok(billy)
-}
-
-fn ask(billy: &mut Machine, line: &str, wanted: &[&str]) -> Result<()> {
-    let answer = billy.ask(line, PROMPT)?;
-    for words in wanted {
-        let reason = format!("`{line}` does not show `{words}`");
-        ensure!(answer.contains(words), billy.failure(&reason));
-    }
-    Ok(())
 }
 
 /// Numbers lines and checks that none is missing.
@@ -47,12 +33,6 @@ fn count(billy: &mut Machine, last: u32) -> Result<()> {
     let lines: Vec<&str> = answer.lines().filter(|line| !line.is_empty()).collect();
     let expected: Vec<String> = (1..=last).map(|number| number.to_string()).collect();
     ensure!(lines == expected, billy.failure("the numbered lines are not whole"));
-    Ok(())
-}
-
-fn power_off(mut billy: Machine) -> Result<()> {
-    billy.send("poweroff\r");
-    billy.expect_exit(Outcome::End)?;
     Ok(())
 }
 
@@ -70,43 +50,43 @@ fn information(lab: &Lab) -> Result<()> {
         ("rm resources 0", &["ARGUMENT_INVALID (6)"]),
         ("rm stats", &["timeouts 0", "packets dropped 0", "interrupts lost 0"]),
     ] {
-        ask(&mut billy, line, wanted)?;
+        billy.shows(line, wanted)?;
     }
-    power_off(billy)
+    billy.power_off()
 }
 
 fn late(lab: &Lab) -> Result<()> {
     let script = "expect console \"billy> \"\nadd doorbell 20\nadd source 20\nadd queue-pair 30\n\
                   status 3 RUNNING\nlog made\nexpect console \"MSGQUEUE_RECEIVE (3) label 30\"\n\
                   remove doorbell 20\nremove source 20\nremove queue-pair 30\nstatus 3 RUNNING\nlog removed\n";
-    let mut billy = scripted(lab, script, MachineOptions::default())?;
+    let mut billy = booted(lab, script, MachineOptions::default())?;
     billy.wait_for_log("made")?;
     let made = ["DOORBELL (1) label 20", "INTID 965", "MSGQUEUE_SEND (2) label 30", "INTID 967"];
-    ask(&mut billy, "rm resources", &made)?;
+    billy.shows("rm resources", &made)?;
     billy.wait_for_log("removed")?;
     let left = billy.ask("rm resources", PROMPT)?;
     let gone = !left.contains("label 20") && !left.contains("label 30");
     ensure!(gone && left.contains("label 3"), billy.failure("what was removed is still there"));
-    power_off(billy)
+    billy.power_off()
 }
 
 fn strangers(lab: &Lab) -> Result<()> {
     let script = "expect console \"billy> \"\nadd doorbell 20 peer=69\nstatus 69 RUNNING RUN 7\nlog told\n\
                   expect console \"label 20\"\nstatus 69 EXITED\nlog gone\n";
-    let mut billy = scripted(lab, script, MachineOptions::default())?;
+    let mut billy = booted(lab, script, MachineOptions::default())?;
     billy.wait_for_log("told")?;
-    ask(&mut billy, "rm peers", &["VMID 0x3", "VMID 0x45"])?;
-    ask(&mut billy, "rm resources 69", &["DOORBELL (1) label 20, with VMID 0x45"])?;
+    billy.shows("rm peers", &["VMID 0x3", "VMID 0x45"])?;
+    billy.shows("rm resources 69", &["DOORBELL (1) label 20, with VMID 0x45"])?;
     billy.wait_for_log("gone")?;
-    power_off(billy)
+    billy.power_off()
 }
 
 fn no_memory(lab: &Lab) -> Result<()> {
     let script = "expect console \"\\n10\\r\\n\"\nrm CONSOLE_WRITE refuse 1 5\n";
-    let mut billy = scripted(lab, script, MachineOptions::default())?;
+    let mut billy = booted(lab, script, MachineOptions::default())?;
     count(&mut billy, 3000)?;
-    ask(&mut billy, "rm stats", &["put off 5", "output without an answer 0 bytes"])?;
-    power_off(billy)
+    billy.shows("rm stats", &["put off 5", "output without an answer 0 bytes"])?;
+    billy.power_off()
 }
 
 fn no_answer(lab: &Lab) -> Result<()> {
@@ -114,19 +94,19 @@ fn no_answer(lab: &Lab) -> Result<()> {
         tune: Some(|file| file.options.rm.longest_write = 500),
         ..MachineOptions::default()
     };
-    let mut billy = scripted(lab, "", options)?;
+    let mut billy = booted(lab, "", options)?;
     billy.send("count 300\r");
     billy.expect("bytes of output may be lost: RM did not answer]")?;
     billy.expect(PROMPT)?;
-    ask(&mut billy, "uptime", &["up "])?;
-    power_off(billy)
+    billy.shows("uptime", &["up "])?;
+    billy.power_off()
 }
 
 fn notifications(lab: &Lab) -> Result<()> {
     // One byte each: eight in the queue, or seven and a reply, one on its way, 20 that wait. The others are lost.
     let script = "expect console \"billy> \"\nflood 300 1\ntype \"\\r\"\n";
     let mut billy = lab.start(MachineOptions {
-        script: Some(Script::Text(script)),
+        script: Some(Script::Text(script.into())),
         tune: Some(|file| file.options.rm.notifications = 20),
         ..MachineOptions::default()
     })?;
@@ -136,7 +116,7 @@ fn notifications(lab: &Lab) -> Result<()> {
     let reason = format!("{} bytes came, not 28 or 29: `{typed}`", typed.len());
     ensure!(whole, billy.failure(&reason));
     billy.expect(PROMPT)?;
-    power_off(billy)
+    billy.power_off()
 }
 
 fn in_order(lab: &Lab) -> Result<()> {
@@ -148,20 +128,20 @@ fn in_order(lab: &Lab) -> Result<()> {
         ..MachineOptions::default()
     };
     let script = "expect console \"\\n10\\r\\n\"\nflood 100 1\ntype \"\\x03\"\n";
-    let mut billy = scripted(lab, script, options)?;
+    let mut billy = booted(lab, script, options)?;
     count(&mut billy, 3000)?;
     billy.expect(PROMPT)?;
-    ask(&mut billy, "rm stats", &["timeouts 0", "packets dropped 0"])?;
-    power_off(billy)
+    billy.shows("rm stats", &["timeouts 0", "packets dropped 0"])?;
+    billy.power_off()
 }
 
 fn dropped_request(lab: &Lab) -> Result<()> {
     let script = "expect console \"billy> \"\nrm VM_GET_PEERS drop\n";
-    let mut billy = scripted(lab, script, MachineOptions::default())?;
-    ask(&mut billy, "rm peers", &["RM did not answer VM_GET_PEERS within 5000 ms"])?;
-    ask(&mut billy, "rm peers", &["VMID 0x3"])?;
-    ask(&mut billy, "rm stats", &["timeouts 1"])?;
-    power_off(billy)
+    let mut billy = booted(lab, script, MachineOptions::default())?;
+    billy.shows("rm peers", &["RM did not answer VM_GET_PEERS within 5000 ms"])?;
+    billy.shows("rm peers", &["VMID 0x3"])?;
+    billy.shows("rm stats", &["timeouts 1"])?;
+    billy.power_off()
 }
 
 fn documented_errors(lab: &Lab) -> Result<()> {
@@ -172,7 +152,7 @@ fn documented_errors(lab: &Lab) -> Result<()> {
     let script = "expect console \"billy> \"\nsend 2 \"message {n}\" 100\n\
                   expect message 2 \"message {n}\" 100 within 60000\n\
                   expect console \"VMID 0x3\" within 60000\nbroken 2 on\nsend 2 hello\n";
-    let mut billy = scripted(lab, script, options)?;
+    let mut billy = booted(lab, script, options)?;
     billy.expect("re:message 100")?;
     billy.expect(PROMPT)?;
     count(&mut billy, 3000)?;
@@ -181,17 +161,17 @@ fn documented_errors(lab: &Lab) -> Result<()> {
     billy.expect("MSGQUEUE_RECEIVE (0x1c) on message queue")?;
     billy.expect("ADDR_OVERFLOW (20)")?;
     billy.expect(PROMPT)?;
-    power_off(billy)
+    billy.power_off()
 }
 
 /// Flags that are acknowledged by themselves leave nothing to receive but the interrupt.
 fn acknowledged(lab: &Lab) -> Result<()> {
     let script = "expect console \"clear themselves\"\nburst 3 0x1 1\nwait ms 200\n\
                   burst 3 0x100 1\nexpect bells 1\nlog answered\n";
-    let mut billy = scripted(lab, script, MachineOptions::default())?;
+    let mut billy = booted(lab, script, MachineOptions::default())?;
     let answer = "bell 3 interrupts for flags 0xffff, of which 0x1 clear themselves";
-    ask(&mut billy, "bell mask 3 0xffff 0x1", &[answer])?;
+    billy.shows("bell mask 3 0xffff 0x1", &[answer])?;
     billy.wait_for_log("answered")?;
-    ask(&mut billy, "bell list", &["kicks 1, answered 1", "flag 8: 1"])?;
-    power_off(billy)
+    billy.shows("bell list", &["kicks 1, answered 1", "flag 8: 1"])?;
+    billy.power_off()
 }

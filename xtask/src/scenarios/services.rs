@@ -1,12 +1,9 @@
 //! Doorbells and message queues with the peer at the other end.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 
 use super::{Lab, PROMPT, Scenario};
-use crate::machine::Machine;
-use crate::qemu::{MachineOptions, Outcome, Script};
+use crate::qemu::Outcome;
 
 /// The scenarios of this theme.
 pub const SCENARIOS: &[Scenario] = &[
@@ -15,19 +12,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("services::interrupts_leave_live_fp_registers_alone", fp_registers),
 ];
 
-/// Long runs on a busy machine.
-const LONG: Duration = Duration::from_secs(180);
-
-fn scripted(lab: &Lab, script: &'static str) -> Result<Machine> {
-    let script = Some(Script::Text(script));
-    let mut billy = lab.start(MachineOptions { script, ..MachineOptions::default() })?;
-    billy.set_patience(LONG);
-    Ok(billy)
-}
-
 fn doorbells(lab: &Lab) -> Result<()> {
-    let mut billy = scripted(
-        lab,
+    let mut billy = lab.scripted(
         "expect console \"billy> \"\n\
          ring 3 0x1 1000\n\
          expect bells 1000 within 120000\n\
@@ -44,8 +30,7 @@ fn doorbells(lab: &Lab) -> Result<()> {
 
 fn messages(lab: &Lab) -> Result<()> {
     // First as fast as the queues take them, then one at a time.
-    let mut billy = scripted(
-        lab,
+    let mut billy = lab.scripted(
         "expect console \"billy> \"\n\
          send 2 \"message {n}\" 990\n\
          expect message 2 \"message {n}\" 990 within 120000\n\
@@ -67,8 +52,7 @@ fn messages(lab: &Lab) -> Result<()> {
 fn fp_registers(lab: &Lab) -> Result<()> {
     // The command holds the CPU, so the interrupts come through the vector, each in a turn that
     // the hypervisor takes; its own switches are tried by that, too.
-    let mut billy = scripted(
-        lab,
+    let mut billy = lab.scripted(
         "expect console \"billy> \"\n\
          type \"fp\\r\"\n\
          wait ms 20\n\

@@ -3,12 +3,11 @@
 //! The peer's script writes a ring's control lines word by word, as ARCHITECTURE.md has them. Its VM, the owner, has the lower
 //! VMID, so lines 0 and 3 are its own. The guest's session on memory full of zeros is 1.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use super::{Lab, PROMPT, Scenario};
 use crate::build::variation::Variation;
-use crate::machine::Machine;
-use crate::qemu::{MachineOptions, Outcome, Script};
+use crate::qemu::MachineOptions;
 
 /// The scenarios of this theme.
 pub const SCENARIOS: &[Scenario] = &[
@@ -27,62 +26,30 @@ const ATTACH: &str = "poke 7 0x00 0x474e5242\npoke 7 0x04 0x10001\npoke 7 0x08 4
      poke 7 0xc0 0x474e5242\npoke 7 0xc4 0x10001\npoke 7 0xc8 4096\npoke 7 0xd4 5\nring 7 1\n\
      expect word 7 0x54 0x50001\nexpect word 7 0x80 0x474e5242\n";
 
-/// Boots Billy and plays `script` beside its prompt, up to its end.
-fn play(lab: &Lab, script: &str) -> Result<Machine> {
-    play_on(lab, script, MachineOptions::default())
-}
-
-fn play_on(lab: &Lab, script: &str, options: MachineOptions) -> Result<Machine> {
-    let script = format!("expect console \"billy> \" within 60000\n{script}\nlog played\n");
-    let script = Some(Script::Text(script.leak()));
-    let mut billy = lab.start(MachineOptions { script, ..options })?;
-    billy.expect(PROMPT)?;
-    billy.wait_for_log("played")?;
-    Ok(billy)
-}
-
-/// That a command's answer has all of these in it.
-fn shows(billy: &mut Machine, line: &str, wanted: &[&str]) -> Result<()> {
-    let answer = billy.ask(line, PROMPT)?;
-    for words in wanted {
-        ensure!(
-            answer.contains(words),
-            billy.failure(&format!("`{line}` does not show `{words}`"))
-        );
-    }
-    Ok(())
-}
-
-fn ends_well(mut billy: Machine) -> Result<()> {
-    billy.send("poweroff\r");
-    billy.expect_exit(Outcome::End)?;
-    Ok(())
-}
-
 fn parcel(lab: &Lab) -> Result<()> {
-    let mut billy = play(lab, "share 7 0x3000 tag=4\nexpect accepted 7\nexpect told 7 accepted 4")?;
-    shows(&mut billy, "mem parcels", &["of VM 3: label 7, 12288 bytes, mapped", "not in use"])?;
-    shows(&mut billy, "ring list", &["no rings"])?;
-    ends_well(billy)?;
+    let mut billy =
+        lab.played("share 7 0x3000 tag=4\nexpect accepted 7\nexpect told 7 accepted 4")?;
+    billy.shows("mem parcels", &["of VM 3: label 7, 12288 bytes, mapped", "not in use"])?;
+    billy.shows("ring list", &["no rings"])?;
+    billy.power_off()?;
 
     let script = "share 7 0x3000 tag=4\nexpect accepted 7\nexpect told 7 accepted 4\nrecall 7\n\
          expect released 7\nexpect told 7 released 4\nreclaim 7\nshare 8 0x1000\nexpect accepted 8";
-    let mut billy = play(lab, script)?;
-    shows(&mut billy, "mem parcels", &["label 8, 4096 bytes, mapped"])?;
-    shows(&mut billy, "log", &["recalled", "unmapped and released"])?;
-    ends_well(billy)
+    let mut billy = lab.played(script)?;
+    billy.shows("mem parcels", &["label 8, 4096 bytes, mapped"])?;
+    billy.shows("log", &["recalled", "unmapped and released"])?;
+    billy.power_off()
 }
 
 fn early(lab: &Lab) -> Result<()> {
     let script = "share 7 0x3000 tag=4\nshare 8 0x1000\nexpect accepted 7\nexpect told 7 accepted 4\n\
          expect accepted 8\nlog played\n";
-    let script = Some(Script::Text(script));
-    let mut billy = lab.start(MachineOptions { script, ..MachineOptions::default() })?;
+    let mut billy = lab.scripted(script)?;
     billy.expect(PROMPT)?;
     billy.wait_for_log("played")?;
     let wanted = ["label 7, 12288 bytes, mapped", "label 8, 4096 bytes, mapped"];
-    shows(&mut billy, "mem parcels", &wanted)?;
-    ends_well(billy)
+    billy.shows("mem parcels", &wanted)?;
+    billy.power_off()
 }
 
 fn lies(lab: &Lab) -> Result<()> {
@@ -91,9 +58,8 @@ fn lies(lab: &Lab) -> Result<()> {
          share 12 0x2000 rights=w quiet\nannounce 12\nshare 13 0x1000 quiet\nannounce 13 size=0x2000000\n\
          lend 15 0x2000 quiet\nannounce 15 transaction=share\nshare 16 0x2000 quiet\nannounce 16 handle=99\n\
          share 14 0x2000\nexpect accepted 14";
-    let mut billy = play(lab, script)?;
-    shows(
-        &mut billy,
+    let mut billy = lab.played(script)?;
+    billy.shows(
         "log",
         &[
             "(parcel 0): VALIDATE_FAILED (8)",
@@ -106,8 +72,8 @@ fn lies(lab: &Lab) -> Result<()> {
             "sizes: 0x2000000 bytes in all",
         ],
     )?;
-    shows(&mut billy, "mem parcels", &["label 14, 8192 bytes, mapped"])?;
-    ends_well(billy)
+    billy.shows("mem parcels", &["label 14, 8192 bytes, mapped"])?;
+    billy.power_off()
 }
 
 fn ring(lab: &Lab) -> Result<()> {
@@ -116,26 +82,24 @@ fn ring(lab: &Lab) -> Result<()> {
          poke 7 0x14 0x10005\npoke 7 0xd4 0x10005\nwrite 7 0x100 68656c6c6f\npoke 7 0x10 5\nring 7 1\n\
          expect bytes 7 0x1100 68656c6c6f\nexpect word 7 0x90 5\nexpect word 7 0x50 5"
     );
-    let mut billy = play(lab, &script)?;
-    shows(
-        &mut billy,
+    let mut billy = lab.played(&script)?;
+    billy.shows(
         "ring list",
         &["ring 7 with VM 3: open, bytes", "in 1 (5 bytes), out 1 (5 bytes)"],
     )?;
-    shows(&mut billy, "mem parcels", &["label 7, 16384 bytes, mapped", "in use"])?;
-    ends_well(billy)?;
+    billy.shows("mem parcels", &["label 7, 16384 bytes, mapped", "in use"])?;
+    billy.power_off()?;
 
     let script = format!(
         "add ring 7 16384\nexpect accepted 7\nwait ms 20\n{ATTACH}recall 7\nexpect released 7\nreclaim 7"
     );
-    let mut billy = play(lab, &script)?;
-    shows(
-        &mut billy,
+    let mut billy = lab.played(&script)?;
+    billy.shows(
         "log",
         &["ring 7 of VM 3: its memory is recalled: closed", "unmapped and released"],
     )?;
-    shows(&mut billy, "mem parcels", &["nobody shares memory with this VM"])?;
-    ends_well(billy)
+    billy.shows("mem parcels", &["nobody shares memory with this VM"])?;
+    billy.power_off()
 }
 
 fn wild(lab: &Lab) -> Result<()> {
@@ -144,16 +108,15 @@ fn wild(lab: &Lab) -> Result<()> {
          poke 7 0x14 0x10005\npoke 7 0x10 0xdeadbeef\nring 7 1\n\
          add ring 8 16384\nexpect accepted 8"
     );
-    let mut billy = play(lab, &script)?;
-    shows(
-        &mut billy,
+    let mut billy = lab.played(&script)?;
+    billy.shows(
         "ring list",
         &[
             "ring 7 with VM 3: closed: the peer's head is invalid: 0xdeadbeef",
             "ring 8 with VM 3: waits",
         ],
     )?;
-    ends_well(billy)
+    billy.power_off()
 }
 
 fn named(lab: &Lab) -> Result<()> {
@@ -161,40 +124,39 @@ fn named(lab: &Lab) -> Result<()> {
          detach 16\nattach 16 bytes\nexpect attached 16\nstream 16 300000\nexpect streamed 16 300000";
     let variation = Variation { shared_memory: true, ..Variation::default() };
     let options = MachineOptions { variation, ..MachineOptions::default() };
-    let mut billy = play_on(lab, script, options.clone())?;
-    shows(&mut billy, "ring list", &["ring 16 with VM 3: open, bytes"])?;
-    shows(
-        &mut billy,
+    let mut billy = lab.played_on(script, options.clone())?;
+    billy.shows("ring list", &["ring 16 with VM 3: open, bytes"])?;
+    billy.shows(
         "mem parcels",
         &[
             "parcel 0 of VM 3: label 16, 131072 bytes, mapped",
             "parcel 1 of VM 3: label 17, 16384 bytes",
         ],
     )?;
-    ends_well(billy)?;
+    billy.power_off()?;
 
     let script = "attach 16\nexpect attached 16\nrecall 16 9\nexpect released 16\nexpect told 16 released 9\n\
          recall 17\nexpect released 17\nexpect told 17 released 0";
-    let mut billy = play_on(lab, script, options)?;
-    shows(&mut billy, "mem parcels", &["nobody shares memory with this VM"])?;
-    ends_well(billy)
+    let mut billy = lab.played_on(script, options)?;
+    billy.shows("mem parcels", &["nobody shares memory with this VM"])?;
+    billy.power_off()
 }
 
 fn seized(lab: &Lab) -> Result<()> {
     let script = "add ring 7 16384\nadd ring 8 16384\nexpect accepted 7\nexpect accepted 8\nattach 7\nattach 8\n\
          expect attached 7\nexpect attached 8\nseize 7\nring 7 1\nwait ms 20\n\
          request 8 echo 1 text=alive\nexpect reply 8 echo 1 text=alive";
-    let mut billy = play(lab, script)?;
+    let mut billy = lab.played(script)?;
     let wanted =
         ["ring 7 with VM 3: closed: its memory was taken away", "ring 8 with VM 3: open, messages"];
-    shows(&mut billy, "ring list", &wanted)?;
-    ends_well(billy)
+    billy.shows("ring list", &wanted)?;
+    billy.power_off()
 }
 
 fn peer_gone(lab: &Lab) -> Result<()> {
     let script = "add ring 7 16384 peer=69\nstatus 69 RUNNING RUN\nexpect accepted 7\nattach 7\nexpect attached 7\n\
          request 7 echo 1 text=one\nexpect reply 7 echo 1 text=one\nstatus 69 EXITED\nexpect released 7";
-    let mut billy = play(lab, script)?;
-    shows(&mut billy, "mem parcels", &["nobody shares memory with this VM"])?;
-    ends_well(billy)
+    let mut billy = lab.played(script)?;
+    billy.shows("mem parcels", &["nobody shares memory with this VM"])?;
+    billy.power_off()
 }

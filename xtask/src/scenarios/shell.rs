@@ -3,8 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::{Lab, PROMPT, Scenario};
-use crate::machine::Machine;
-use crate::qemu::{MachineOptions, Outcome};
+use crate::qemu::MachineOptions;
 
 /// The scenarios of this theme.
 pub const SCENARIOS: &[Scenario] = &[
@@ -30,15 +29,9 @@ fn commands(lab: &Lab) -> Result<()> {
         ("log", &["Gunyah"]),
         ("uptime", &["up 0:00:0"]),
     ] {
-        let answer = billy.ask(line, PROMPT)?;
-        for word in wanted {
-            ensure!(
-                answer.contains(word),
-                billy.failure(&format!("`{line}` does not show `{word}`"))
-            );
-        }
+        billy.shows(line, wanted)?;
     }
-    end(billy)
+    billy.power_off()
 }
 
 fn unknown(lab: &Lab) -> Result<()> {
@@ -49,7 +42,7 @@ fn unknown(lab: &Lab) -> Result<()> {
         lines.len() == 1 && lines[0].contains("kettle") && lines[0].contains("help"),
         billy.failure("not one line with the command's name and `help`")
     );
-    end(billy)
+    billy.power_off()
 }
 
 fn editing(lab: &Lab) -> Result<()> {
@@ -58,7 +51,7 @@ fn editing(lab: &Lab) -> Result<()> {
     billy.send("nott\x7f\x7fkettle\x1b[D\x1b[D\x1b[D\x1b[D\x1b[D\x1b[Dx\r");
     billy.expect("noxkettle")?;
     billy.expect(PROMPT)?;
-    end(billy)
+    billy.power_off()
 }
 
 fn history(lab: &Lab) -> Result<()> {
@@ -68,7 +61,7 @@ fn history(lab: &Lab) -> Result<()> {
     billy.send("\x1b[A\x1b[A\r");
     billy.expect("'first-unknown'")?;
     billy.expect(PROMPT)?;
-    end(billy)
+    billy.power_off()
 }
 
 fn control_c(lab: &Lab) -> Result<()> {
@@ -76,11 +69,5 @@ fn control_c(lab: &Lab) -> Result<()> {
     billy.send("poweroff\x03");
     billy.expect(PROMPT)?;
     billy.ask("uptime", PROMPT)?;
-    end(billy)
-}
-
-fn end(mut billy: Machine) -> Result<()> {
-    billy.send("poweroff\r");
-    billy.expect_exit(Outcome::End)?;
-    Ok(())
+    billy.power_off()
 }

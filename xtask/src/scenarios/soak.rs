@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::{Lab, PROMPT, Scenario};
 use crate::machine::Machine;
-use crate::qemu::{MachineOptions, Outcome, Script};
+use crate::qemu::{MachineOptions, Outcome};
 
 /// The scenarios of this theme.
 pub const SCENARIOS: &[Scenario] =
@@ -335,9 +335,8 @@ fn script() -> String {
 }
 
 fn soak(lab: &Lab) -> Result<()> {
-    let script = Some(Script::Text(script().leak()));
-    let options = MachineOptions { script, icount: true, ..MachineOptions::default() };
-    let mut billy = lab.start(options)?;
+    let options = MachineOptions { icount: true, ..MachineOptions::default() };
+    let mut billy = lab.scripted_on(script(), options)?;
     billy.set_patience(LONG);
     Held::read(&mut billy)?;
     let (_, before) = Held::read(&mut billy)?;

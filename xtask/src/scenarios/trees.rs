@@ -10,7 +10,7 @@ use crate::build::trees::{Capabilities, Trees};
 use crate::handover;
 use crate::host;
 use crate::machine::Machine;
-use crate::qemu::{MachineOptions, Outcome, Script};
+use crate::qemu::MachineOptions;
 
 /// The scenarios of this theme.
 pub const SCENARIOS: &[Scenario] = &[
@@ -59,13 +59,8 @@ fn with_tree(name: &str) -> MachineOptions {
 
 /// Asks for `vm`, expects these words in the answer and ends the machine.
 fn expect_vm(mut billy: Machine, words: &[&str]) -> Result<()> {
-    let answer = billy.ask("vm", PROMPT)?;
-    for word in words {
-        ensure!(answer.contains(word), billy.failure(&format!("`vm` does not show `{word}`")));
-    }
-    billy.send("poweroff\r");
-    billy.expect_exit(Outcome::End)?;
-    Ok(())
+    billy.shows("vm", words)?;
+    billy.power_off()
 }
 
 fn overlay_alone(lab: &Lab) -> Result<()> {
@@ -119,15 +114,11 @@ fn launcher_of_today(lab: &Lab) -> Result<()> {
 
 /// The doorbells that the tree has for memory are there for the parcel that comes later.
 fn nested_vdevices(lab: &Lab) -> Result<()> {
-    let script = "expect console \"billy> \" within 60000\nshare 16 0x4000\nexpect accepted 16\nattach 16\n\
-         expect attached 16\nrequest 16 echo 1 text=hello\nexpect reply 16 echo 1 text=hello\nlog played";
-    let script = Some(Script::Text(script));
-    let mut billy = lab.boot(MachineOptions { script, ..with_tree("nested-vdevices.dts") })?;
-    billy.wait_for_log("played")?;
-    let log = billy.ask("log", PROMPT)?;
-    ensure!(log.contains("/hypervisor/shm/ring: no memory yet"), billy.failure("nobody says so"));
-    let rings = billy.ask("ring list", PROMPT)?;
-    ensure!(rings.contains("ring 16 with VM 3: open"), billy.failure("there is no ring 16"));
+    let script = "share 16 0x4000\nexpect accepted 16\nattach 16\nexpect attached 16\n\
+                  request 16 echo 1 text=hello\nexpect reply 16 echo 1 text=hello";
+    let mut billy = lab.played_on(script, with_tree("nested-vdevices.dts"))?;
+    billy.shows("log", &["/hypervisor/shm/ring: no memory yet"])?;
+    billy.shows("ring list", &["ring 16 with VM 3: open"])?;
     expect_vm(billy, &["nested, VMID 0x80", "2 doorbells in, 2 out"])
 }
 
@@ -142,9 +133,7 @@ fn tree_below_image(lab: &Lab) -> Result<()> {
 
 /// Starts with these bytes in the place of the trees; expects this end, and the log to say so.
 fn refuse(lab: &Lab, handed_over: Vec<u8>, end: &str, reason: &str) -> Result<()> {
-    let options = MachineOptions { handed_over: Some(handed_over), ..MachineOptions::default() };
-    let mut billy = lab.start(options)?;
-    billy.expect_exit(Outcome::Failure)?;
+    let mut billy = lab.refused(handed_over)?;
     billy.wait_for_log(end)?;
     billy.wait_for_log(reason)
 }

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use super::{Lab, PROMPT, Scenario};
 use crate::build::variation::{UartChoice, Variation};
 use crate::machine::Machine;
-use crate::qemu::{MachineOptions, Outcome, Script};
+use crate::qemu::{MachineOptions, Outcome};
 
 /// The scenarios of this theme.
 pub const SCENARIOS: &[Scenario] = &[
@@ -46,12 +46,6 @@ fn contains(billy: &Machine, answer: &str, word: &str) -> Result<()> {
     Ok(())
 }
 
-fn power_off(mut billy: Machine) -> Result<()> {
-    billy.send("poweroff\r");
-    billy.expect_exit(Outcome::End)?;
-    Ok(())
-}
-
 fn same_shell(lab: &Lab, uart: UartChoice, line: &str, interrupt: Option<&str>) -> Result<()> {
     let mut billy = lab.boot(options(variation(Some(uart))))?;
     for (command, words) in [
@@ -61,10 +55,7 @@ fn same_shell(lab: &Lab, uart: UartChoice, line: &str, interrupt: Option<&str>) 
         ("bell list", &["3"]),
         ("log", &[line]),
     ] {
-        let answer = billy.ask(command, PROMPT)?;
-        for word in words {
-            contains(&billy, &answer, word)?;
-        }
+        billy.shows(command, words)?;
     }
     let answer = billy.ask("irq", PROMPT)?;
     contains(&billy, &answer, "console input dropped: 0 bytes")?;
@@ -80,7 +71,7 @@ fn same_shell(lab: &Lab, uart: UartChoice, line: &str, interrupt: Option<&str>) 
     let output = billy.ask("count 3000", PROMPT)?;
     let numbers: Vec<u32> = output.lines().filter_map(|line| line.trim().parse().ok()).collect();
     ensure!(numbers == (1..=3000).collect::<Vec<_>>(), billy.failure("output is not whole"));
-    power_off(billy)
+    billy.power_off()
 }
 
 fn flood(lab: &Lab) -> Result<()> {
@@ -94,7 +85,7 @@ fn flood(lab: &Lab) -> Result<()> {
         // The line holds back what the UART cannot take.
         let answer = billy.ask("irq", PROMPT)?;
         contains(&billy, &answer, "console input dropped: 0 bytes")?;
-        power_off(billy)?;
+        billy.power_off()?;
     }
     Ok(())
 }
@@ -126,7 +117,7 @@ fn refused(lab: &Lab) -> Result<()> {
     let log = billy.ask("log", PROMPT)?;
     contains(&billy, &log, "RM refused CONSOLE_OPEN (target 0): ARGUMENT_INVALID (6)")?;
     contains(&billy, &log, "Pl011, ByInterrupt")?;
-    power_off(billy)
+    billy.power_off()
 }
 
 /// The tree of a VM may be made from the host's, with the host's UART in it.
@@ -142,7 +133,7 @@ fn absent(lab: &Lab) -> Result<()> {
         let log = billy.ask("log", PROMPT)?;
         contains(&billy, &log, "there is no UART at 0x")?;
         contains(&billy, &log, "console: open (backlog")?;
-        power_off(billy)?;
+        billy.power_off()?;
         // Nobody hears the reason, but the way it ends.
         let mut early = vanish(options(variation));
         early.tune = Some(|file| {
@@ -168,7 +159,7 @@ fn asked_for(lab: &Lab) -> Result<()> {
         contains(&billy, &log, line)?;
         let irq = billy.ask("irq", PROMPT)?;
         contains(&billy, &irq, "uart")?;
-        power_off(billy)?;
+        billy.power_off()?;
     }
     Ok(())
 }
@@ -183,23 +174,18 @@ fn manager_first(lab: &Lab) -> Result<()> {
     contains(&billy, &log, "console: open (backlog")?;
     let irq = billy.ask("irq", PROMPT)?;
     ensure!(!irq.contains("uart"), billy.failure("a UART that nobody uses interrupts"));
-    power_off(billy)
+    billy.power_off()
 }
 
 /// Rings and sends, then ends the run.
-const SERVICES: Script = Script::Text(
-    "ring 3 0x1 20\n\
-     expect bells 20\n\
-     send 2 hello\n\
-     expect message 2 hello\n\
-     stop\n",
-);
+const SERVICES: &str = "ring 3 0x1 20\nexpect bells 20\n\
+                        send 2 hello\nexpect message 2 hello\nstop\n";
 
 fn no_console(lab: &Lab) -> Result<()> {
     let no_rm = options(variation(None));
     let hidden = MachineOptions { hide_rm_console: true, ..MachineOptions::default() };
     for machine in [no_rm, hidden] {
-        let mut billy = lab.start(MachineOptions { script: Some(SERVICES), ..machine })?;
+        let mut billy = lab.scripted_on(SERVICES, machine)?;
         billy.expect_exit(Outcome::End)?;
     }
     Ok(())
@@ -209,14 +195,14 @@ fn silent(lab: &Lab) -> Result<()> {
     let bootargs = Some("console=none".to_owned());
     let uart = Some(UartChoice::Ns16550a);
     let machine = options(Variation { bootargs, uart, ..Variation::default() });
-    let mut billy = lab.start(MachineOptions { script: Some(SERVICES), ..machine })?;
+    let mut billy = lab.scripted_on(SERVICES, machine)?;
     let said = billy.expect_exit(Outcome::End)?;
     ensure!(said.is_empty(), billy.failure("something was said"));
     Ok(())
 }
 
 fn late_owner(lab: &Lab) -> Result<()> {
-    let script = Some(Script::Text(
+    let mut billy = lab.scripted(
         "expect open\n\
          expect ms 500\n\
          late-open\n\
@@ -226,8 +212,7 @@ fn late_owner(lab: &Lab) -> Result<()> {
          type \"uptime\\r\"\n\
          expect console \"up 0:\"\n\
          type \"poweroff\\r\"\n",
-    ));
-    let mut billy = lab.start(MachineOptions { script, ..MachineOptions::default() })?;
+    )?;
     let before = billy.expect("Gunyah, API version")?;
     ensure!(
         before.contains("for who came late"),
