@@ -1,4 +1,4 @@
-//! `memcpy` and `memset`, sixteen bytes at a time, and `memcmp`, eight at a time.
+//! `memcpy`, `memset` and `memcmp`, eight or sixteen bytes at a time.
 //!
 //! The versions that come with the compiler copy word by word and compare byte by byte; reading a device tree spends a
 //! fifth of its instructions there. These serve normal memory only, where any alignment is right:

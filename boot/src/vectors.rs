@@ -57,17 +57,30 @@ mod asm {
 
     global_asm!(
         r#"
+        .macro each_low_pair op
+        \op x2, x3, [sp, #16]
+        \op x4, x5, [sp, #32]
+        \op x6, x7, [sp, #48]
+        \op x8, x9, [sp, #64]
+        \op x10, x11, [sp, #80]
+        \op x12, x13, [sp, #96]
+        \op x14, x15, [sp, #112]
+        \op x16, x17, [sp, #128]
+        .endm
+
+        .macro each_high_pair op
+        \op x18, x19, [sp, #144]
+        \op x20, x21, [sp, #160]
+        \op x22, x23, [sp, #176]
+        \op x24, x25, [sp, #192]
+        \op x26, x27, [sp, #208]
+        \op x28, x29, [sp, #224]
+        .endm
+
         .macro save_volatile
         sub sp, sp, #{volatile_size}
         stp x0, x1, [sp]
-        stp x2, x3, [sp, #16]
-        stp x4, x5, [sp, #32]
-        stp x6, x7, [sp, #48]
-        stp x8, x9, [sp, #64]
-        stp x10, x11, [sp, #80]
-        stp x12, x13, [sp, #96]
-        stp x14, x15, [sp, #112]
-        stp x16, x17, [sp, #128]
+        each_low_pair stp
         stp x18, x30, [sp, #144]
         .endm
 
@@ -156,14 +169,7 @@ mod asm {
         save_fp
         bl {handle_interrupt}
         restore_fp
-        ldp x2, x3, [sp, #16]
-        ldp x4, x5, [sp, #32]
-        ldp x6, x7, [sp, #48]
-        ldp x8, x9, [sp, #64]
-        ldp x10, x11, [sp, #80]
-        ldp x12, x13, [sp, #96]
-        ldp x14, x15, [sp, #112]
-        ldp x16, x17, [sp, #128]
+        each_low_pair ldp
         ldp x18, x30, [sp, #144]
         ldp x0, x1, [sp]
         add sp, sp, #{volatile_size}
@@ -171,20 +177,8 @@ mod asm {
 
         // Completes the frame whose x0 and x1 are stored; x0 holds the vector's offset.
         .macro save_rest
-        stp x2, x3, [sp, #16]
-        stp x4, x5, [sp, #32]
-        stp x6, x7, [sp, #48]
-        stp x8, x9, [sp, #64]
-        stp x10, x11, [sp, #80]
-        stp x12, x13, [sp, #96]
-        stp x14, x15, [sp, #112]
-        stp x16, x17, [sp, #128]
-        stp x18, x19, [sp, #144]
-        stp x20, x21, [sp, #160]
-        stp x22, x23, [sp, #176]
-        stp x24, x25, [sp, #192]
-        stp x26, x27, [sp, #208]
-        stp x28, x29, [sp, #224]
+        each_low_pair stp
+        each_high_pair stp
         mrs x1, sp_el0
         mrs x2, tpidrro_el0
         tst x0, #0x200
@@ -215,20 +209,8 @@ mod asm {
         ldr x1, [sp, #248]
         msr sp_el0, x1
         ldr x30, [sp, #240]
-        ldp x28, x29, [sp, #224]
-        ldp x26, x27, [sp, #208]
-        ldp x24, x25, [sp, #192]
-        ldp x22, x23, [sp, #176]
-        ldp x20, x21, [sp, #160]
-        ldp x18, x19, [sp, #144]
-        ldp x16, x17, [sp, #128]
-        ldp x14, x15, [sp, #112]
-        ldp x12, x13, [sp, #96]
-        ldp x10, x11, [sp, #80]
-        ldp x8, x9, [sp, #64]
-        ldp x6, x7, [sp, #48]
-        ldp x4, x5, [sp, #32]
-        ldp x2, x3, [sp, #16]
+        each_low_pair ldp
+        each_high_pair ldp
         ldp x0, x1, [sp]
         add sp, sp, #{frame_size}
         eret

@@ -18,6 +18,18 @@ const TIMES: u64 = 64;
 /// The value of `ICC_SGI1R_EL1` that sends it to this CPU, affinity 0.
 const TO_THIS_CPU: u64 = (SPOILER.intid as u64) << 24 | 1;
 
+/// A line of assembly for each of the 32 registers, whose number is `\r` in it.
+macro_rules! each_register {
+    ($line:literal) => {
+        concat!(
+            ".irp r, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,\
+             16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31\n",
+            $line,
+            "\n.endr",
+        )
+    };
+}
+
 /// Keeps values in q0 to q31 for `duration`, interrupts let in, among them some whose handler
 /// uses all of these registers, and counts the registers that have changed by then.
 pub fn changed_registers(duration: Duration) -> usize {
@@ -31,59 +43,22 @@ pub fn changed_registers(duration: Duration) -> usize {
     // that it changes.
     unsafe {
         asm!(
-            "ldp q0, q1, [{before}, #0]",
-            "ldp q2, q3, [{before}, #32]",
-            "ldp q4, q5, [{before}, #64]",
-            "ldp q6, q7, [{before}, #96]",
-            "ldp q8, q9, [{before}, #128]",
-            "ldp q10, q11, [{before}, #160]",
-            "ldp q12, q13, [{before}, #192]",
-            "ldp q14, q15, [{before}, #224]",
-            "ldp q16, q17, [{before}, #256]",
-            "ldp q18, q19, [{before}, #288]",
-            "ldp q20, q21, [{before}, #320]",
-            "ldp q22, q23, [{before}, #352]",
-            "ldp q24, q25, [{before}, #384]",
-            "ldp q26, q27, [{before}, #416]",
-            "ldp q28, q29, [{before}, #448]",
-            "ldp q30, q31, [{before}, #480]",
+            each_register!(r"ldr q\r, [{before}, #16 * \r]"),
             "3: msr s3_0_c12_c11_5, {spoiler}",
             "isb",
-            "subs {times}, {times}, #1",
+            "subs x10, x10, #1",
             "b.ne 3b",
-            "2: mrs {now}, cntvct_el0",
-            "cmp {now}, {deadline}",
+            "2: mrs x9, cntvct_el0",
+            "cmp x9, {deadline}",
             "b.lo 2b",
-            "stp q0, q1, [{after}, #0]",
-            "stp q2, q3, [{after}, #32]",
-            "stp q4, q5, [{after}, #64]",
-            "stp q6, q7, [{after}, #96]",
-            "stp q8, q9, [{after}, #128]",
-            "stp q10, q11, [{after}, #160]",
-            "stp q12, q13, [{after}, #192]",
-            "stp q14, q15, [{after}, #224]",
-            "stp q16, q17, [{after}, #256]",
-            "stp q18, q19, [{after}, #288]",
-            "stp q20, q21, [{after}, #320]",
-            "stp q22, q23, [{after}, #352]",
-            "stp q24, q25, [{after}, #384]",
-            "stp q26, q27, [{after}, #416]",
-            "stp q28, q29, [{after}, #448]",
-            "stp q30, q31, [{after}, #480]",
+            each_register!(r"str q\r, [{after}, #16 * \r]"),
             before = in(reg) &before,
             after = in(reg) &mut after,
             deadline = in(reg) deadline,
-            now = out(reg) _,
+            out("x9") _,
             spoiler = in(reg) TO_THIS_CPU,
-            times = inout(reg) TIMES => _,
-            out("v0") _, out("v1") _, out("v2") _, out("v3") _,
-            out("v4") _, out("v5") _, out("v6") _, out("v7") _,
-            out("v8") _, out("v9") _, out("v10") _, out("v11") _,
-            out("v12") _, out("v13") _, out("v14") _, out("v15") _,
-            out("v16") _, out("v17") _, out("v18") _, out("v19") _,
-            out("v20") _, out("v21") _, out("v22") _, out("v23") _,
-            out("v24") _, out("v25") _, out("v26") _, out("v27") _,
-            out("v28") _, out("v29") _, out("v30") _, out("v31") _,
+            inout("x10") TIMES => _,
+            clobber_abi("C"),
             options(nostack),
         );
     }
@@ -94,24 +69,6 @@ pub fn changed_registers(duration: Duration) -> usize {
 fn spoil() {
     // SAFETY: names every register that it changes.
     unsafe {
-        asm!(
-            "movi v0.16b, #0xa5", "movi v1.16b, #0xa5", "movi v2.16b, #0xa5", "movi v3.16b, #0xa5",
-            "movi v4.16b, #0xa5", "movi v5.16b, #0xa5", "movi v6.16b, #0xa5", "movi v7.16b, #0xa5",
-            "movi v8.16b, #0xa5", "movi v9.16b, #0xa5", "movi v10.16b, #0xa5", "movi v11.16b, #0xa5",
-            "movi v12.16b, #0xa5", "movi v13.16b, #0xa5", "movi v14.16b, #0xa5", "movi v15.16b, #0xa5",
-            "movi v16.16b, #0xa5", "movi v17.16b, #0xa5", "movi v18.16b, #0xa5", "movi v19.16b, #0xa5",
-            "movi v20.16b, #0xa5", "movi v21.16b, #0xa5", "movi v22.16b, #0xa5", "movi v23.16b, #0xa5",
-            "movi v24.16b, #0xa5", "movi v25.16b, #0xa5", "movi v26.16b, #0xa5", "movi v27.16b, #0xa5",
-            "movi v28.16b, #0xa5", "movi v29.16b, #0xa5", "movi v30.16b, #0xa5", "movi v31.16b, #0xa5",
-            out("v0") _, out("v1") _, out("v2") _, out("v3") _,
-            out("v4") _, out("v5") _, out("v6") _, out("v7") _,
-            out("v8") _, out("v9") _, out("v10") _, out("v11") _,
-            out("v12") _, out("v13") _, out("v14") _, out("v15") _,
-            out("v16") _, out("v17") _, out("v18") _, out("v19") _,
-            out("v20") _, out("v21") _, out("v22") _, out("v23") _,
-            out("v24") _, out("v25") _, out("v26") _, out("v27") _,
-            out("v28") _, out("v29") _, out("v30") _, out("v31") _,
-            options(nomem, nostack),
-        );
+        asm!(each_register!(r"movi v\r\().16b, #0xa5"), clobber_abi("C"), options(nomem, nostack),);
     }
 }

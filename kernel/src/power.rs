@@ -6,7 +6,7 @@
 
 use crate::last_words;
 use core::sync::atomic::{AtomicU8, Ordering};
-use gunyah_abi::rm::exit_code;
+use gunyah_abi::{psci::RESET2_VENDOR_TYPE, rm::exit_code};
 use smccc::psci;
 
 /// How PSCI is called.
@@ -40,9 +40,6 @@ pub enum Failure {
     Panic = 7,
 }
 
-/// Vendor-specific reset types have this bit set (PSCI 1.1, 5.1.15).
-const VENDOR_RESET: u32 = 0x8000_0000;
-
 static CONDUIT: AtomicU8 = AtomicU8::new(Conduit::Hvc as u8);
 
 /// Uses `conduit` from now on.
@@ -75,7 +72,7 @@ pub fn reset() -> ! {
 /// Ends with a failure that is no panic: SYSTEM_RESET2 with a vendor code; off where that is not
 /// implemented.
 pub fn fail(failure: Failure) -> ! {
-    let _ = call!(system_reset2(VENDOR_RESET | failure as u32, 0));
+    let _ = call!(system_reset2(RESET2_VENDOR_TYPE | failure as u32, 0));
     let _ = call!(system_off());
     not_ended(exit_code::SOFTWARE_ERROR, false)
 }

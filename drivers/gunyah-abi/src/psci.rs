@@ -9,7 +9,7 @@ use crate::macros::named_enum;
 /// PSCI 1.1, the answer of [`Function::PsciVersion`].
 pub const VERSION_1_1: u32 = 0x1_0001;
 
-/// Bit of `SYSTEM_RESET2`'s type that marks it as the vendor's own.
+/// Bit of `SYSTEM_RESET2`'s type that marks it as the vendor's own (PSCI 1.1, 5.1.15).
 pub const RESET2_VENDOR_TYPE: u32 = 0x8000_0000;
 
 named_enum! {

@@ -1,6 +1,6 @@
 //! The channels themselves.
 
-use super::{About, Use};
+use super::About;
 use crate::services::{BellService, BellSource};
 use alloc::{rc::Rc, sync::Arc};
 use core::cell::Cell;
@@ -82,11 +82,6 @@ impl<H> Channel<H> {
     /// Whether the two are the same.
     pub fn is(&self, other: &Self) -> bool {
         core::ptr::eq(self.about(), other.about())
-    }
-
-    /// Whether it can be used.
-    pub fn is_open(&self) -> bool {
-        self.about().gate.now() != Use::Closed
     }
 }
 

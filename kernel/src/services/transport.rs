@@ -40,13 +40,6 @@ pub enum TransportError {
     Closed,
 }
 
-impl TransportError {
-    /// Whether the message alone is to blame, so that others can still be carried.
-    pub fn spares_channel(&self) -> bool {
-        matches!(self, Self::TooLarge { .. } | Self::Queue(QueueError::MessageSize { .. }))
-    }
-}
-
 /// Carries whole messages to and from one peer.
 ///
 /// Any number of futures may send at the same time; one at a time receives. Dropping the future of

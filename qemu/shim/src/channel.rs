@@ -5,6 +5,7 @@
 
 use alloc::vec::Vec;
 
+use gunyah_abi::boot::FIRST_VIRQ_INTID;
 use gunyah_abi::rm::payload::HypResource;
 use gunyah_abi::rm::{ResourceType, RmError};
 
@@ -129,10 +130,10 @@ impl Maker<'_> {
         virqs
     }
 
-    /// An interrupt that nothing drives: from 960 up as the hypervisor's are, then what is left.
+    /// An interrupt that nothing drives: as the hypervisor numbers them, then what is left.
     fn virq(&mut self) -> Result<Virq, ChannelError> {
         let vm = self.vms.get_mut(self.index.0).ok_or(ChannelError::NoVm(self.index.0))?;
-        let mut candidates = (960..1020).chain((32..960).rev());
+        let mut candidates = (FIRST_VIRQ_INTID..1020).chain((32..FIRST_VIRQ_INTID).rev());
         let intid = candidates.find(|intid| !vm.intids.contains(intid));
         let intid = intid.ok_or(ChannelError::NoIntid)?;
         vm.intids.insert(intid);

@@ -1,4 +1,4 @@
-//! The emulated machine: VMs, objects, Resource Manager and peers, put together from a machine file.
+//! The emulated machine: VMs, objects, Resource Manager and peers.
 //!
 //! The run loop owns one [`Machine`] and calls it at every exit of a vCPU:
 //!
@@ -222,25 +222,33 @@ impl Machine {
         if let Some(event) = self.run_rm(world) {
             return Some(event);
         }
-        let now = world.clock.now();
-        for peer in &mut self.peers {
-            let mut surroundings = Surroundings {
-                stage2: world.stage2,
-                vms: &mut self.vms,
-                random: &mut self.random,
-                objects: &mut self.objects,
-                rm: &mut self.rm,
-                uarts: &mut self.uarts,
-                interrupts: self.interrupt_faults.wrap(world.interrupts),
-                hypercall_faults: &mut self.hypercall_faults,
-                console: world.console,
-                now,
-            };
+        let (peers, mut surroundings) = self.peers_and_surroundings(world);
+        for peer in peers {
             if let Some(verdict) = peer.run(&mut surroundings) {
                 return Some(Event::Finished(outcome(verdict)));
             }
         }
         self.run_rm(world)
+    }
+
+    /// The peers, and what they act on.
+    fn peers_and_surroundings<'a>(
+        &'a mut self,
+        world: &'a mut World<'_>,
+    ) -> (&'a mut [Peer], Surroundings<'a>) {
+        let surroundings = Surroundings {
+            stage2: world.stage2,
+            vms: &mut self.vms,
+            random: &mut self.random,
+            objects: &mut self.objects,
+            rm: &mut self.rm,
+            uarts: &mut self.uarts,
+            interrupts: self.interrupt_faults.wrap(world.interrupts),
+            hypercall_faults: &mut self.hypercall_faults,
+            console: world.console,
+            now: world.clock.now(),
+        };
+        (&mut self.peers, surroundings)
     }
 
     fn run_rm(&mut self, world: &mut World<'_>) -> Option<Event> {
@@ -271,20 +279,8 @@ impl Machine {
         if let Some(vm) = self.vms.get_mut(vm.0) {
             vm.state = VmState::Exited;
         }
-        let now = world.clock.now();
-        let mut surroundings = Surroundings {
-            stage2: world.stage2,
-            vms: &mut self.vms,
-            random: &mut self.random,
-            objects: &mut self.objects,
-            rm: &mut self.rm,
-            uarts: &mut self.uarts,
-            interrupts: self.interrupt_faults.wrap(world.interrupts),
-            hypercall_faults: &mut self.hypercall_faults,
-            console: world.console,
-            now,
-        };
-        let peer = self.peers.get_mut(vm.0);
+        let (peers, mut surroundings) = self.peers_and_surroundings(world);
+        let peer = peers.get_mut(vm.0);
         let verdict = peer.and_then(|peer| peer.guest_ended(end, &mut surroundings));
         if let Some(verdict) = verdict {
             return AfterEnd::Finished(outcome(verdict));

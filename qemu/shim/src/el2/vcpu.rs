@@ -211,18 +211,22 @@ global_asm!(
     \op x28, x29, [\base, #224]
     .endm
 
+    .macro callee_saved_pairs op
+    \op x19, x20, [sp, #16]
+    \op x21, x22, [sp, #32]
+    \op x23, x24, [sp, #48]
+    \op x25, x26, [sp, #64]
+    \op x27, x28, [sp, #80]
+    \op d8, d9, [sp, #96]
+    \op d10, d11, [sp, #112]
+    \op d12, d13, [sp, #128]
+    \op d14, d15, [sp, #144]
+    .endm
+
     .global switch_to_guest
     switch_to_guest:
     stp x29, x30, [sp, #-160]!
-    stp x19, x20, [sp, #16]
-    stp x21, x22, [sp, #32]
-    stp x23, x24, [sp, #48]
-    stp x25, x26, [sp, #64]
-    stp x27, x28, [sp, #80]
-    stp d8, d9, [sp, #96]
-    stp d10, d11, [sp, #112]
-    stp d12, d13, [sp, #128]
-    stp d14, d15, [sp, #144]
+    callee_saved_pairs stp
     msr tpidr_el2, x0
     ldp x1, x2, [x0, #248]
     msr elr_el2, x1
@@ -252,15 +256,7 @@ global_asm!(
     stp x1, x2, [x0, #264]
     fp_pairs stp, x0
     mov x0, x19
-    ldp x19, x20, [sp, #16]
-    ldp x21, x22, [sp, #32]
-    ldp x23, x24, [sp, #48]
-    ldp x25, x26, [sp, #64]
-    ldp x27, x28, [sp, #80]
-    ldp d8, d9, [sp, #96]
-    ldp d10, d11, [sp, #112]
-    ldp d12, d13, [sp, #128]
-    ldp d14, d15, [sp, #144]
+    callee_saved_pairs ldp
     ldp x29, x30, [sp], #160
     ret
     "#
