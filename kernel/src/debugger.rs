@@ -1,4 +1,4 @@
-//! Where a debugger finds what lives on the heap; `qemu/gdb/billy.py` reads it from here.
+//! Where a debugger finds what is on the heap; `qemu/gdb/billy.py` reads it.
 //!
 //! Nothing in the kernel reads these. Log, trace, interrupts and the task that runs are statics of
 //! their own.

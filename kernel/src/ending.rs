@@ -1,4 +1,4 @@
-//! The end in order: what was received is answered, the console is flushed and closed.
+//! The end in order: what came is answered, the console flushed and closed.
 //!
 //! Whoever wants the end asks for it here: the shell (`poweroff`, `reboot`), or the owner, by the
 //! Resource Manager's `VM_SHUTDOWN`. One task then sees to it, and each of its steps has a

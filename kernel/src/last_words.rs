@@ -1,4 +1,4 @@
-//! The end by panic or unexpected exception: the report, on every way out there is.
+//! The end by panic or exception: the report, on every way out there is.
 //!
 //! Nothing here locks, allocates or awaits a reply. The report goes into the log ring, then to the
 //! Resource Manager's console; its first line becomes the VM's crash message; then the VM asks to

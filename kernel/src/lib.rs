@@ -1,4 +1,4 @@
-//! The unikernel: device tree, memory, interrupts, time, tasks, console, services.
+//! The unikernel: tree, memory, interrupts, time, tasks, console, services.
 //!
 //! | module | what lives there |
 //! |---|---|

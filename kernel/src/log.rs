@@ -1,4 +1,4 @@
-//! The kernel's log: a ring of bytes, written from the first instruction on, that consoles read.
+//! The kernel's log: a ring of bytes, from the first instruction on.
 //!
 //! Every record becomes one line, appended whole with interrupts masked for the copy alone, so
 //! tasks and interrupt handlers may log alike and no line is ever torn by another. Positions in

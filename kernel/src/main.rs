@@ -1,4 +1,4 @@
-//! The boot story: from the entry code's `kernel_main` to tasks that run for ever.
+//! The boot story: from the entry code's `kernel_main` to tasks without end.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(not(target_os = "none"))]

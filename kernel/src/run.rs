@@ -1,4 +1,4 @@
-//! From a machine that tasks can run on to tasks that run: drivers, services, console.
+//! From a machine that tasks can run on to tasks that run.
 
 mod sharing;
 mod shipped;

@@ -1,4 +1,4 @@
-//! Shared memory while the kernel runs: follows what the Resource Manager tells of it.
+//! Shared memory while the kernel runs: follows what the RM tells of it.
 //!
 //! Who ended is told by the one task that follows that (`channels`), once the channels to that VM
 //! are closed; here its parcels go then.

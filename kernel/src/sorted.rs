@@ -1,4 +1,4 @@
-//! Sorting for lists of a few items, in a fraction of the code that `sort_unstable` takes.
+//! Sorting short lists, in a fraction of the code of `sort_unstable`.
 
 /// Puts `items` in ascending order of their keys; equal ones keep their order. Takes time in the
 /// square of their number where they are in the opposite order.

@@ -1,4 +1,4 @@
-//! Time: the generic timer's counter, conversions, and the queue of sleeping tasks.
+//! Time: the generic timer's counter, conversions, sleeping tasks.
 //!
 //! The hardware is behind [`Counter`]. [`Timers`] owns one counter and its one alarm, keeps all
 //! deadlines sorted, and programs the alarm for the earliest. A deadline that is cancelled leaves

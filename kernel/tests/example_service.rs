@@ -1,4 +1,4 @@
-//! The example service of README.md: it is the code that is shown there, and it works.
+//! The example service of README.md: as it is shown there, and it works.
 
 #[path = "example/greeter.rs"]
 mod greeter;

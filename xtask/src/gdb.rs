@@ -1,4 +1,4 @@
-//! `cargo xtask gdb`: the machine stopped before its first instruction, and gdb attached to it.
+//! `cargo xtask gdb`: the machine, stopped at its first instruction, and gdb.
 //!
 //! The guest's console is a socket meanwhile, since gdb has the terminal: `cargo xtask gdb
 //! --console` in a second terminal connects to it.

@@ -1,4 +1,4 @@
-//! A running program on a serial line, driven by a scenario: send, expect, expect the end.
+//! A program on a serial line, driven by a scenario: send, expect, its end.
 //!
 //! The program is QEMU in the scenarios and a shell script in the tests below. Every wait has a
 //! limit; an error carries the transcript. Dropping the machine kills the program.

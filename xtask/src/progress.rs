@@ -1,4 +1,4 @@
-//! Runs a long command: one line says what, its last output shows that it lives.
+//! Runs a long command: one line says what; its last output, that it lives.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write, stderr};

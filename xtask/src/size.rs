@@ -1,4 +1,4 @@
-//! `cargo xtask size`: what the guest's image is made of, by section, crate and function.
+//! `cargo xtask size`: the guest's image by section, crate and function.
 
 use std::fmt::Write;
 use std::fs;

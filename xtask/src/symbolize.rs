@@ -1,4 +1,4 @@
-//! `cargo xtask symbolize`: a log that somebody sends, with its code addresses resolved.
+//! `cargo xtask symbolize`: a log with its code addresses resolved.
 
 use std::io::{Read, Write, stdin, stdout};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Turns the code addresses that guest and shim print into function names and lines.
+//! Turns code addresses that guest and shim print into functions and lines.
 //!
 //! They print offsets into their image, because only the image's own addresses mean the same
 //! wherever it was loaded: `pc billy+0x1a2b4`. The numbered lines of a backtrace, `#3 billy+…`,

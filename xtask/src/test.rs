@@ -1,4 +1,4 @@
-//! `cargo xtask test`: host tests, then the scenarios in QEMU, then one line with the sum.
+//! `cargo xtask test`: host tests, then scenarios in QEMU, then the sum.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};

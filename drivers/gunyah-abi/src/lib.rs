@@ -1,4 +1,4 @@
-//! Numbers, error codes and wire layouts of the Gunyah hypervisor and its Resource Manager.
+//! Numbers, error codes and wire layouts of Gunyah and its Resource Manager.
 //!
 //! Both sides of the interface use this crate: the guest, and the emulation of the hypervisor it is tested on. It has no
 //! behaviour of its own, no `unsafe` and no allocation. Each module begins with the facts its users rely on, gathered from

@@ -1,4 +1,4 @@
-//! Whole packets, byte for byte: those of the protocol's description and those captured from the real Resource Manager.
+//! Whole packets, byte for byte: as described, and as the real RM sent them.
 
 use gunyah_abi::CapabilityId;
 use gunyah_abi::rm::notification::{ConsoleChars, VmExited};

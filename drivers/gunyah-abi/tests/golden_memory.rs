@@ -1,4 +1,4 @@
-//! Contents of the requests and notifications about memory parcels, byte for byte as RM of 12/2023 has them.
+//! Requests and notifications about parcels, byte for byte as RM of 12/2023.
 
 use gunyah_abi::rm::memory::{
     AcceptFlags, AcceptReplyFlags, AclEntry, AppendFlags, AttrEntry, CreateFlags, ListError,

@@ -1,4 +1,4 @@
-//! The guest side of Gunyah: hypercalls, message queues, doorbells, Resource Manager client and console.
+//! The guest's side of Gunyah: hypercalls, queues, doorbells, RM's client.
 //!
 //! | module | what |
 //! |---|---|

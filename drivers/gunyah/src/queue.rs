@@ -1,4 +1,4 @@
-//! Message queues: an async sender and an async receiver that lose nothing and never poll.
+//! Message queues: an async sender and receiver that lose nothing, never poll.
 //!
 //! Each side waits for its vIRQ, whose handler calls `on_interrupt`: that sets a flag and wakes a task, nothing more. The
 //! vIRQs must be configured as edges. The rules that keep every message:

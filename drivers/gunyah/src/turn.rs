@@ -1,4 +1,4 @@
-//! Taking turns: an async mutex for few tasks, a handful of instructions while nobody else wants it.
+//! Taking turns: an async mutex, cheap while nobody else wants it.
 //!
 //! A waiting task is remembered until its turn comes; two waiting tasks do not wake each other meanwhile, as they would
 //! with a mutex that keeps only one waker.

@@ -1,4 +1,4 @@
-//! The fake hypervisor answers as the real one was seen to: capability checks, thresholds, dropped messages.
+//! The fake hypervisor answers as the real one was seen to.
 
 use gunyah::fake::FakeHypervisor;
 use gunyah::hypercalls::{Hypercalls, Received, Threshold};

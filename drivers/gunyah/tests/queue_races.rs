@@ -1,4 +1,4 @@
-//! Message queues while interrupts and the other side strike at any moment, also in the middle of a hypercall.
+//! Message queues while interrupts and the other side strike at any moment.
 
 use gunyah::fake::{FakeHypervisor, FakeVm, QueueEnds, Tasks};
 use gunyah::hypercalls::{Hypercalls, Received, Threshold};

@@ -1,4 +1,4 @@
-//! Notifications as events: every subscriber gets them, in order, and knows what it missed.
+//! Notifications as events: in order, to each subscriber, misses counted.
 
 #[path = "support/asking.rs"]
 mod asking;

@@ -1,4 +1,4 @@
-//! Memory parcels: what the client asks, and what the Resource Manager makes of it.
+//! Memory parcels: what the client asks, and what the RM makes of it.
 
 #[path = "support/asking.rs"]
 mod asking;

@@ -1,4 +1,4 @@
-//! Cutting and reassembling: whole messages come back whole, and whatever else comes does no harm.
+//! Cutting and reassembling: whole messages come back, the rest does no harm.
 
 use gunyah::rm::packet::{Fragmenter, PacketBuffer, Reassembler};
 use gunyah_abi::rm::{MAX_CONTENT, MessageId, PacketHeader, PacketType, extra_fragments};

@@ -1,4 +1,4 @@
-//! A port outside tasks: `embedded_io` traits that look at the status until they are done.
+//! A port outside tasks: `embedded_io` by looking at the status until done.
 
 use crate::error::UartError;
 use crate::port::Port;

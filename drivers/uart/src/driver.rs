@@ -1,4 +1,4 @@
-//! The driver for tasks: input collected in a ring, output by polling the status.
+//! The driver for tasks: input collected in a ring, output by polling.
 
 use crate::error::UartError;
 use crate::port::Port;

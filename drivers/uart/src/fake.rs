@@ -1,4 +1,4 @@
-//! A UART in memory: registers that behave, a line with two ends, and defects on demand.
+//! A UART in memory: well-behaved registers, a line, and defects on demand.
 
 use crate::port::Kind;
 use crate::registers::Registers;

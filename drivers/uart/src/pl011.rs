@@ -1,4 +1,4 @@
-//! The PL011: registers of up to 16 bits, four bytes apart, and two FIFOs of at least 16 bytes.
+//! The PL011: registers four bytes apart, and two FIFOs of at least 16 bytes.
 //!
 //! Facts are those of Arm DDI 0183; the baud rate divisors are not touched.
 

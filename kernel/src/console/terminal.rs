@@ -1,4 +1,4 @@
-//! The line that the shell is on: the Resource Manager's console or a UART, behind one type.
+//! The shell's line: the Resource Manager's console or a UART, as one type.
 //!
 //! One type, so that there is one copy of the shell in the image.
 

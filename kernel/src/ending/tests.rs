@@ -1,4 +1,4 @@
-//! The end, with services that have something to do and a console that does not close.
+//! The end, with services still busy and a console that does not close.
 
 use super::*;
 use crate::shell::tests::rig::Rig;

@@ -1,4 +1,4 @@
-//! The ring against a plain history of all bytes, and the lines the logger makes.
+//! The ring against a plain history of all bytes, and the logger's lines.
 
 use super::{contents::Contents, *};
 use crate::task::{Cpu, Executor, RunQueue};

@@ -1,4 +1,4 @@
-//! The heap: a buddy allocator behind a lock that masks interrupts, and a few small blocks at hand.
+//! The heap: a buddy allocator, interrupts masked, and a few blocks at hand.
 //!
 //! An interrupt handler may free a task's last reference, so the lock has to keep interrupts out.
 //! The first heap is a part of the image and serves while the device tree is read; what RAM is

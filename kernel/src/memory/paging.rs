@@ -1,4 +1,4 @@
-//! The final page tables: the plan, mapped W^X, and what is added and removed while they are in use.
+//! The final page tables: the plan, mapped W^X, and changes while in use.
 //!
 //! `aarch64-paging` knows that the tables are live: it writes descriptors before it invalidates
 //! TLB entries, waits for both, and refuses what would need break-before-make. So the only change

@@ -1,4 +1,4 @@
-//! Shared memory at boot: what the device tree names is mapped, and the rules for what comes later.
+//! Shared memory at boot: what the tree names, and the rules for later.
 
 pub use crate::sharing::follow;
 use crate::{

@@ -1,4 +1,4 @@
-//! A channel with services on it: takes requests, has them answered, bounds what a peer can do.
+//! A channel with services: takes requests, answers them, bounds the peer.
 //!
 //! One task serves a channel. A reader takes each message; up to [`MAX_OUTSTANDING`] requests are
 //! answered at a time, each in a slot with a worker of its own, so replies come in any order and a

@@ -1,4 +1,4 @@
-//! The task of each channel: its service, kept going, for as long as the channel is there.
+//! The task of each channel: its service, kept going while there is one.
 
 use super::{BellService, Directory, Identity, Medium, QueuePair, echo::echo, keep, serve_channel};
 use crate::{channels::Queue, names::name};

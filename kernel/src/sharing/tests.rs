@@ -1,4 +1,4 @@
-//! What becomes of parcels when the Resource Manager tells much, and says little.
+//! What becomes of parcels when the RM tells much, and says little.
 
 use super::*;
 use crate::{

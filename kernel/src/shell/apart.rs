@@ -1,4 +1,4 @@
-//! Work in a task of its own, so that the shell is not polled each time it goes on.
+//! Work in a task of its own, so that the shell need not be polled for it.
 
 use crate::system::Machine;
 use alloc::{boxed::Box, rc::Rc};

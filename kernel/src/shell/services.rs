@@ -1,4 +1,4 @@
-//! `services`: what is offered to other VMs, on which channels, and how much it was used.
+//! `services`: what is offered to other VMs, where, and how much it was used.
 
 use super::page::Page;
 use crate::services::Directory;

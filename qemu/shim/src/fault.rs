@@ -1,4 +1,4 @@
-//! What a script makes the emulated hypervisor do wrong: interrupts lost and doubled, hypercalls that answer errors.
+//! Faults of the hypervisor that a script plans: interrupts and hypercalls.
 
 use alloc::vec::Vec;
 

@@ -1,4 +1,4 @@
-//! Hypercalls: decoding both calling forms, checks common to all, dispatch by number.
+//! Hypercalls: both calling forms, checks common to all, dispatch by number.
 //!
 //! A call goes through three steps, in the hypervisor's order: the form decides number and arguments; the native form
 //! checks the reserved argument; the number decides the handler, which looks up the capability. Nothing here knows

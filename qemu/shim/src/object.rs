@@ -1,4 +1,4 @@
-//! Hypervisor objects: message queues and doorbells, shared between VMs by capabilities.
+//! Hypervisor objects: message queues and doorbells, shared by capabilities.
 //!
 //! Objects live in one arena and know nothing about who holds a capability to them; the tables of
 //! [`capability`] do. What belongs here is the state machines of the objects, nothing of the Resource Manager protocol

@@ -1,4 +1,4 @@
-//! The VM at the other end: console owner, doorbell partner and queue partner of one guest.
+//! The VM at the other end: console owner, doorbell partner, queue partner.
 //!
 //! Left alone, the peer connects the guest's console with the serial line, answers each doorbell once with the flags as
 //! received, and each message once with the prefix `re:`. It starts nothing by itself; a script makes it ring, send, type

@@ -1,4 +1,4 @@
-//! Random numbers for guests: reproducible from the machine file's seed, not for secrets.
+//! Random numbers for guests: reproducible from a seed, not for secrets.
 
 /// The SplitMix64 generator.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! The Resource Manager (RM): server of the VMs' management requests and of their consoles.
+//! The Resource Manager (RM): server of management requests and consoles.
 //!
 //! RM talks to each VM over a pair of message queues and runs from its own event loop, so it does nothing until
 //! [`ResourceManager::run`] is called, at the guest's WFI and at interrupts. `reassembly` makes messages of packets,

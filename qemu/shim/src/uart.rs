@@ -1,4 +1,4 @@
-//! UARTs of the guest, emulated access by access: a 16550A or a PL011 on a line with the peer.
+//! UARTs of the guest, a 16550A or a PL011 each, emulated by access.
 //!
 //! The peer sends only while the guest is ready to receive, as its modem lines say, and only as
 //! much as the receive FIFO holds, so no byte is lost on the line. What the guest sends is gone at

@@ -1,4 +1,4 @@
-//! The guest's interrupt controller: a GICv3 of trapped frames and list registers.
+//! The guest's GICv3: trapped frames and list registers.
 //!
 //! GICD and GICR accesses of the guest trap and come here as reads and writes; its ICC_* system
 //! registers are the GIC's own virtual CPU interface, fed through list registers. Between two runs

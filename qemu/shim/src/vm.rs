@@ -1,4 +1,4 @@
-//! A virtual machine as data: identity, vCPU states, capabilities, and how it can end.
+//! A virtual machine as data: identity, vCPUs, capabilities, its ends.
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;

@@ -1,4 +1,4 @@
-//! The trace in the shim's log: why the guest stopped, and after how many instructions.
+//! The shim's trace: why the guest stopped, after how many instructions.
 
 use anyhow::{Context, Result, ensure};
 

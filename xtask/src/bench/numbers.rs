@@ -1,4 +1,4 @@
-//! The numbers: how each is found in the traces, what it should be, and what it was.
+//! The numbers: how each is found, what it should be, and what it was.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -1,4 +1,4 @@
-//! What the peer does on the machines that are measured; the log's marks part the numbers.
+//! What the peer does on the machines measured; marks in the log part them.
 
 /// The guest's own way out.
 const END: &str = "\

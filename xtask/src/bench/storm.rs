@@ -1,4 +1,4 @@
-//! The machine with 64 doorbells, each with a source to answer on: rung alone, all at once, and not at all.
+//! The machine with 64 doorbells: rung alone, all at once, and not at all.
 
 /// What the peer does. What is measured lies between two looks of the watch, which come some seconds apart.
 const SCRIPT: &str = "\

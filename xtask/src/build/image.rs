@@ -1,4 +1,4 @@
-//! The guest's ELF file as a flat arm64 boot image, checked before anything boots it.
+//! The guest's ELF file as a flat arm64 boot image, checked before it boots.
 //!
 //! The header's fields are those of the arm64 boot protocol: `text_offset` at 8, `image_size` at
 //! 16, the magic at 56.

@@ -1,4 +1,4 @@
-//! The device trees: the base a VM's author writes, the overlay RM adds, both merged.
+//! The device trees: an author's base, RM's overlay, both merged.
 //!
 //! The overlay's source holds placeholders for capability ids, which real systems choose anew on
 //! every boot: `@name@` stands for the id as two cells, `@name:unit@` for it as a unit address.

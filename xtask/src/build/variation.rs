@@ -1,4 +1,4 @@
-//! What a machine has that the trees in `qemu/dt` do not have by themselves, or the other way round.
+//! What a machine has otherwise than the trees in `qemu/dt` say.
 
 use clap::{Args, ValueEnum};
 

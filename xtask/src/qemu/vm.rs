@@ -1,4 +1,4 @@
-//! From what a device tree says to the VM that the shim makes; what it cannot offer is refused.
+//! From a device tree to the VM that the shim makes, or a refusal.
 
 use anyhow::{Context, Result, bail, ensure};
 use billy_dt::{self as dt, AddressRange, Interrupt, Platform};

@@ -1,4 +1,4 @@
-//! The image where it is nobody's guest: started by QEMU itself, without the shim.
+//! The image as nobody's guest: started by QEMU itself, without the shim.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! Channels that come and go while the guest runs, and the end with everything answered.
+//! Channels that come and go while the guest runs, and the end in order.
 
 use std::fmt::Write as _;
 

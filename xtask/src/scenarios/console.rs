@@ -1,4 +1,4 @@
-//! The console under load: all output, in order; more input than anybody can type.
+//! The console under load: all output in order, more input than is typed.
 
 use anyhow::{Result, ensure};
 

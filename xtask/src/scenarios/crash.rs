@@ -1,4 +1,4 @@
-//! Crashes: each kind reported by name, with functions to look at, whoever is left to be told.
+//! Crashes: each kind reported by name, whoever is left to be told.
 
 use anyhow::{Result, ensure};
 

@@ -1,4 +1,4 @@
-//! gdb attached to the machine: breakpoints in the guest, and the commands that show its inside.
+//! gdb attached to the machine: breakpoints, commands that show the guest.
 
 use std::process::Stdio;
 

@@ -1,4 +1,4 @@
-//! A hypervisor and a Resource Manager that misbehave: Billy stays up, or says what is wrong.
+//! A misbehaving hypervisor or RM: Billy stays up, or says what is wrong.
 //!
 //! The peer's script plans the faults once Billy is at its prompt, and says so in the shim's log.
 //! What the shell shows afterwards, the transcript or the exit status tells what came of them.

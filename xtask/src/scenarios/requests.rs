@@ -1,4 +1,4 @@
-//! Services over a message queue, with a peer that asks well, badly, and too much.
+//! Services over a message queue; a peer that asks well, badly, too much.
 
 use anyhow::{Result, ensure};
 use log::LevelFilter;

@@ -1,4 +1,4 @@
-//! The Resource Manager as it really behaves, and what the shell learns from it.
+//! The Resource Manager as it behaves, and what the shell learns from it.
 
 use anyhow::{Result, ensure};
 

@@ -1,4 +1,4 @@
-//! Memory that other VMs share: parcels come and go, rings over them carry bytes and messages, and lies are found out.
+//! Memory that other VMs share: parcels and rings come and go, lies are found.
 //!
 //! The peer's script writes a ring's control lines word by word, as ARCHITECTURE.md has them. Its VM, the owner, has the lower
 //! VMID, so lines 0 and 3 are its own. The guest's session on memory full of zeros is 1.

@@ -1,4 +1,4 @@
-//! Trees of other systems boot; broken ones end in an error that says what is wrong.
+//! Trees of other systems boot; broken ones end in an error with a reason.
 
 use std::fs;
 use std::path::PathBuf;

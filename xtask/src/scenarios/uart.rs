@@ -1,4 +1,4 @@
-//! The console where the Resource Manager gives none: a UART, or nothing; and an owner who is late.
+//! The console where RM gives none: a UART, or nothing; and a late owner.
 
 use anyhow::{Result, ensure};
 

@@ -1,4 +1,4 @@
-//! Memory parcels: contents of the requests `MEM_…` and the lists in them, little endian.
+//! Memory parcels: contents of the requests `MEM_…`, and the lists in them.
 //!
 //! An owner makes a parcel of its memory (`MEM_DONATE`, `MEM_LEND`, `MEM_SHARE`, more ranges by `MEM_APPEND`) and tells the
 //! VMs in its access list (`MEM_NOTIFY` with [`NotifyFlag::Shared`]), which get `MEM_SHARED`. One of those maps it by

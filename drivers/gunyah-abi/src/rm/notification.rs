@@ -1,4 +1,4 @@
-//! Contents of the notifications RM sends, little endian. They have no error word.
+//! Contents of RM's notifications, little endian, without an error word.
 
 use super::memory::{AclEntry, AttrEntry, ListError, MemoryType, Transaction, list};
 use super::payload::wire;

@@ -1,4 +1,4 @@
-//! A Resource Manager at the other end of a fake queue pair, which a test can make misbehave.
+//! A fake Resource Manager at a queue pair, which a test can make misbehave.
 
 mod information;
 mod parcels;

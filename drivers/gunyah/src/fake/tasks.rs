@@ -1,4 +1,4 @@
-//! A few tasks, polled only when woken, so that a lost wake-up shows as a task that never ends.
+//! A few tasks, polled only when woken: a lost wake-up never ends.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;

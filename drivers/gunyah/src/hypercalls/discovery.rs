@@ -1,4 +1,4 @@
-//! Finding the hypervisor: its UID, its API version, and the cheaper of the two calling forms.
+//! Finding the hypervisor: UID, API version, the cheaper calling form.
 
 use core::fmt;
 use gunyah_abi::identity::{API_VERSION, Build, HypIdentify};

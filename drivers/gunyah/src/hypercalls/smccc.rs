@@ -1,4 +1,4 @@
-//! The SMCCC form of a hypercall: `hvc #0`, x0 = function id, arguments from x1.
+//! The SMCCC form of a hypercall: `hvc #0`, function id in x0, then arguments.
 
 use core::arch::asm;
 use gunyah_abi::hypercall::smccc_function_id;

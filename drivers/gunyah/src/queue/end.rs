@@ -1,4 +1,4 @@
-//! What both ends of a message queue share: the vIRQ, the wait for it, the call, and what is counted.
+//! What both ends of a message queue share: vIRQ, waiting, the call, counters.
 
 use super::{QueueConfig, QueueError, QueueStatistics};
 use crate::counter::count;

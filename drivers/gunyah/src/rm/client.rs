@@ -1,4 +1,4 @@
-//! The client: one outstanding request, and a receive queue that is always drained.
+//! The client: one outstanding request, a receive queue always drained.
 //!
 //! RM keeps one pending reply per VM, so requests take turns. Replies and notifications come through one queue. The task whose
 //! request is outstanding drains it, and is the one the RX vIRQ wakes; otherwise [`ResourceManager::run`] does. Whoever

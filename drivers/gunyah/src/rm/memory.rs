@@ -1,4 +1,4 @@
-//! Memory parcels: mapping what another VM shares, lends or gives, and letting go of it.
+//! Memory parcels: mapping what others share, lend or give, and letting go.
 //!
 //! An owner's parcel is announced by [`Event::MemShared`](super::event::Event::MemShared).
 //! [`ResourceManager::accept_memory`] maps it, RM says where; [`ResourceManager::release_memory`] unmaps it; after either the

@@ -1,4 +1,4 @@
-//! What hypervisor and resource manager provide: queues, doorbells, shared buffers.
+//! What hypervisor and RM provide: queues, doorbells, shared buffers.
 
 use super::Interrupts;
 use crate::error::{Problem, Result};

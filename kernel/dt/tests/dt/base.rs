@@ -1,4 +1,4 @@
-//! The base tree against what the Resource Manager asks of one: it goes to real ones as it is.
+//! The base tree against what the real Resource Manager asks of one.
 
 use crate::support::tree;
 use dtoolkit::fdt::Fdt;

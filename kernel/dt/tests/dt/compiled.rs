@@ -1,4 +1,4 @@
-//! The checked-in trees against their sources, where the device-tree compiler is installed.
+//! The checked-in trees against their sources, where there is a compiler.
 
 use crate::broken;
 use crate::support::{path, platform, tree};

@@ -1,4 +1,4 @@
-//! Trees with random damage: whatever comes out, something does, and nothing panics.
+//! Trees with random damage: something comes out, and nothing panics.
 
 use crate::support::{Memory, RAM, tree};
 use billy_dt::{self as dt, show};

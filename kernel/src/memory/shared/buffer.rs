@@ -1,4 +1,4 @@
-//! Shared memory on offer: used by one at a time, and called back from whoever uses it.
+//! Shared memory on offer: used by one at a time, and called back.
 
 use super::SharedRegion;
 use alloc::{sync::Arc, vec::Vec};

@@ -1,4 +1,4 @@
-//! Page tables for host tests: shared pages are ordinary memory, which a test writes as a peer would.
+//! Page tables for host tests: shared pages are ordinary memory.
 
 use super::{Access, MapFailure, Mapper, SharedMaps, Territory};
 use alloc::sync::Arc;

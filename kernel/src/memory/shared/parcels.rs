@@ -1,4 +1,4 @@
-//! Memory parcels: from the owner's word to mapped memory, and back when the owner wants it.
+//! Memory parcels: from the owner's word to mapped memory, and back.
 //!
 //! What a notification says is an allegation: it is checked before the parcel is accepted, the
 //! Resource Manager is asked to accept it only as it was announced, and where it then lies is

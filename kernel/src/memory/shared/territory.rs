@@ -1,4 +1,4 @@
-//! Which addresses are whose: what may be mapped as shared memory, and what may not.
+//! Which addresses are whose: what may be mapped as shared memory.
 
 use crate::memory::{LIMIT, PAGE, Region, overlap};
 use alloc::vec::Vec;

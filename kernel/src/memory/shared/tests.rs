@@ -1,4 +1,4 @@
-//! What may be mapped as shared memory, what may not, and that nothing stays behind.
+//! What may be mapped as shared memory, and that nothing stays behind.
 
 use super::{fake::FakeMapper, *};
 use crate::memory::{Kind, Region};

@@ -1,4 +1,4 @@
-//! The doorbell service against a fake hypervisor, with a peer that the test plays.
+//! The doorbell service against a fake hypervisor, the test being the peer.
 
 use super::*;
 use gunyah::doorbell::DoorbellTrigger;

@@ -1,4 +1,4 @@
-//! The entropy service: random bytes from firmware or hypervisor, no faster than they give them.
+//! The entropy service: random bytes, no faster than their sources give them.
 //!
 //! Firmware is asked first (TRNG, Arm DEN0098), where there is one. Both are asked at most
 //! [`CALLS`] times in [`WINDOW`], whoever asks here; requests wait their turn meanwhile, and no

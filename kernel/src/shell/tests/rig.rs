@@ -1,4 +1,4 @@
-//! A whole system around a fake hypervisor and a fake Resource Manager, with a person at the shell.
+//! A whole system around a fake hypervisor and RM, a person at its shell.
 
 use crate::{
     channels::{About, Channels, End, Peers, tests::board::FakeBoard},

@@ -1,4 +1,4 @@
-//! Counting the guest's instructions, from outside: the PMU's INST_RETIRED, at EL1 only.
+//! Counting the guest's instructions: the PMU's INST_RETIRED, at EL1 only.
 //!
 //! With QEMU's `-icount` the count is exact and the same in every run. The guest is not touched:
 //! what is counted is the image as it is.

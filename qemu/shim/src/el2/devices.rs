@@ -1,4 +1,4 @@
-//! What surrounds the guest: its interrupt controller, the machine's interrupts, serial line, time.
+//! What surrounds the guest: interrupt controllers, serial line, time.
 
 use super::{clock::Clock, gic, memory::CurrentRegime, stage2::AddressSpace, uart::SerialLine};
 use billy_shim::{

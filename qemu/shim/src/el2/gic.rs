@@ -1,4 +1,4 @@
-//! The physical GIC: QEMU's own interrupts, and the registers of the virtual CPU interface.
+//! The physical GIC: QEMU's interrupts, and the virtual CPU interface.
 //!
 //! A physical interrupt is acknowledged and its priority dropped at once (`EOImode` 1). Those of
 //! the shim are deactivated when they were handled, the guest's timer by the guest itself,

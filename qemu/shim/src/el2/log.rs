@@ -1,4 +1,4 @@
-//! The shim's log, written to the host; and what to do when the shim itself panics.
+//! The shim's log, written to the host; and what a panic of the shim does.
 
 use super::{EXIT_CRASH, clock::Clock, semihosting};
 use billy_shim::seam::Clock as _;

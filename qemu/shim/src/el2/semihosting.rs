@@ -1,4 +1,4 @@
-//! Semihosting: how the shim talks to QEMU itself (Arm semihosting specification 2.0).
+//! How the shim talks to QEMU itself (Arm semihosting specification 2.0).
 //!
 //! Only the shim does: the guest image has no semihosting in it.
 

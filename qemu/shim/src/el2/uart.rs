@@ -1,4 +1,4 @@
-//! The serial line: QEMU's PL011, which the peer bridges to the guest's console.
+//! The serial line: QEMU's PL011, bridged by the peer to the guest's console.
 //!
 //! QEMU's UART sends and receives as it comes out of reset. It is left that way: enabling its FIFOs
 //! would throw away what was typed before.

@@ -1,4 +1,4 @@
-//! A whole machine around fakes: the test plays the guest, register by register.
+//! A whole machine around fakes: the test plays the guest by registers.
 
 use alloc::vec::Vec;
 

@@ -1,3 +1,5 @@
+//! What PSCI, SMCCC and the TRNG answer a guest.
+
 use gunyah_abi::psci::trng;
 
 use super::*;

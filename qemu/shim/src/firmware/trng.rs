@@ -1,4 +1,4 @@
-//! The true random number generator firmware interface (Arm DEN0098), which real guests find beside PSCI.
+//! The random number firmware interface (Arm DEN0098), found beside PSCI.
 //!
 //! Its numbers come from the machine file's seed: the same in every run, and no secret.
 

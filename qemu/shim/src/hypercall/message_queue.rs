@@ -1,4 +1,4 @@
-//! Message queue hypercalls, with the errors of the real code or of its document.
+//! Message queue hypercalls, with errors as the real code or its document.
 
 use gunyah_abi::Error;
 use gunyah_abi::hypercall::{ALL_ONES, MSGQUEUE_SEND_PUSH, THRESHOLD_DEPTH};

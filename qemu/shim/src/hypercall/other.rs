@@ -1,4 +1,4 @@
-//! Hypercalls that exist but need an object or a right that a secondary VM never holds.
+//! Hypercalls that need an object or a right no secondary VM ever holds.
 //!
 //! They answer with the error of the capability lookup, so that a guest which tries learns the same as on the real
 //! hypervisor.

@@ -1,4 +1,4 @@
-//! Hypercalls that need no object: identify, yield, trace flags, random numbers.
+//! Hypercalls without an object: identify, yield, trace flags, random numbers.
 
 use gunyah_abi::Error;
 use gunyah_abi::hypercall::{PRNG_BYTES, yield_hint};

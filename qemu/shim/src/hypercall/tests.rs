@@ -1,4 +1,4 @@
-//! The answers observed on the real hypervisor, and that no register value does harm.
+//! The answers seen on the real hypervisor; no register value does harm.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Doorbell object: 64 flags, an enable and an acknowledge mask, one vIRQ source.
+//! Doorbells: 64 flags, an enable and an acknowledge mask, a vIRQ source.
 
 use crate::seam::{Virq, VirtualInterrupts};
 

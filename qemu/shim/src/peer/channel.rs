@@ -1,4 +1,4 @@
-//! Plays the steps that make and take away what the peer shares with the guest, and tell how other VMs are.
+//! Plays the steps that make and take away what the peer shares.
 
 use alloc::format;
 use alloc::string::ToString;

@@ -1,4 +1,4 @@
-//! Plays the steps with framed requests: what the peer asks of the guest's services, and what comes back.
+//! Plays the steps with framed requests: what the peer asks, what comes back.
 
 use alloc::format;
 use alloc::string::{String, ToString};

@@ -1,4 +1,4 @@
-//! The peer's end of rings in shared memory: it follows the rules; breaking them is done by writing into the memory.
+//! The peer's end of rings in shared memory, which follows the rules.
 //!
 //! The peer sleeps when there is nothing to do, and looks at a ring only when the guest has rung its doorbell: a guest that
 //! forgets to ring is found out.

@@ -1,4 +1,4 @@
-//! How the Resource Manager behaves under load: the running one's ways, each of which a machine file can change.
+//! How RM behaves under load, which a machine file can change.
 
 use gunyah_abi::rm::MAX_CONSOLE_WRITE;
 

@@ -1,4 +1,4 @@
-//! What a script makes RM do wrong, once or more often: with a request, or with the packets of a message.
+//! What a script makes RM do wrong: with a request, or a message's packets.
 
 use alloc::vec::Vec;
 

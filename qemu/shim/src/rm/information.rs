@@ -1,4 +1,4 @@
-//! Requests about VMs: who they are, how they are, what they share. They change nothing.
+//! Requests about VMs: who and how they are, what they share; no changes.
 
 use alloc::vec::Vec;
 

@@ -1,4 +1,4 @@
-//! Packets of one VM to messages; whatever is out of order is dropped without a word.
+//! Packets of one VM to messages; what is out of order is dropped.
 
 use gunyah_abi::rm::{MAX_EXTRA_FRAGMENTS, MAX_PACKET_CONTENT, PacketHeader, PacketType};
 

@@ -1,4 +1,4 @@
-//! Answers to requests, by message id. A new request is a line in [`answer`] and a function.
+//! Answers to requests, by id: a new one is a line in [`answer`], a function.
 
 use alloc::vec::Vec;
 

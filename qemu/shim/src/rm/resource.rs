@@ -1,4 +1,4 @@
-//! What a VM shares with others, as `VM_GET_HYP_RESOURCES` tells it, and how those others are.
+//! What a VM shares with others, as `VM_GET_HYP_RESOURCES` tells it.
 
 use gunyah_abi::rm::notification::VmStatus;
 use gunyah_abi::rm::payload::{HypResource, StateReply};

@@ -1,4 +1,4 @@
-//! The exchanges recorded on the real Resource Manager, and that no packet does harm.
+//! Exchanges recorded on the real Resource Manager; no packet does harm.
 
 use gunyah_abi::rm::RmError;
 use proptest::prelude::*;

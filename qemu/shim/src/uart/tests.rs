@@ -1,4 +1,4 @@
-//! The models against Billy's own driver, and register by register where it does not look.
+//! The models against Billy's own driver, and register by register.
 
 use std::cell::RefCell;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Filling the list registers before the guest runs, and reading them back after it stopped.
+//! Filling the list registers before the guest runs, reading them after it.
 
 use super::{
     Vgic,

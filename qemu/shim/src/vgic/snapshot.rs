@@ -1,4 +1,4 @@
-//! What the state of the interrupts looks like to people: logs, tests, debuggers.
+//! What the state of the interrupts looks like to people.
 
 use core::fmt;
 

@@ -1,4 +1,4 @@
-//! Tests of the virtual GIC, most of them against a model of the virtual CPU interface.
+//! The virtual GIC, mostly against a model of the virtual CPU interface.
 
 mod arm_gic;
 mod cpu;

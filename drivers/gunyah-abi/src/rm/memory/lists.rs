@@ -1,4 +1,4 @@
-//! Lists: a count, then entries. A count is believed no further than the bytes that are there.
+//! Lists: a count, believed no further than the bytes there are, then entries.
 
 use super::{AclEntry, AttrEntry, ListHeader, SglEntry};
 use core::fmt;

@@ -1,4 +1,4 @@
-//! What the fake Resource Manager knows of its VMs: the guest, its owner, and other peers.
+//! What the fake Resource Manager knows of the guest, its owner, and peers.
 
 use alloc::vec;
 use alloc::vec::Vec;

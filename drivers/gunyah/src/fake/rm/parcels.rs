@@ -1,4 +1,4 @@
-//! The fake Resource Manager's memory parcels, with the checks of the real one in its order.
+//! The fake Resource Manager's parcels, checked in the order of the real one.
 
 use crate::rm::memory::{MemHandle, MemoryRange};
 use alloc::vec;

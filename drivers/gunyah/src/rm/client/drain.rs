@@ -1,4 +1,4 @@
-//! Draining the receive queue: replies to their request, notifications to their handlers.
+//! Draining the receive queue: replies to requests, notifications to handlers.
 
 use super::exchange::Delivery;
 use super::{Receive, ResourceManager, Timer};

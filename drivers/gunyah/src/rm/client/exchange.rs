@@ -1,4 +1,4 @@
-//! The request under way: which reply it awaits, and that reply once it is there.
+//! The request under way: which reply it awaits, and that reply.
 
 use alloc::vec::Vec;
 use core::sync::atomic::{

@@ -1,4 +1,4 @@
-//! Patience with requests: one timer for however many of them, so that none is set and cancelled for each.
+//! Patience with requests: one timer for all of them.
 //!
 //! It belongs to the task in [`ResourceManager::run`], which the first request after a while wakes. A request that is still
 //! under way at two ticks looks for its reply, since an interrupt may have been lost, and gives up after some looks. The

@@ -1,4 +1,4 @@
-//! The console outside tasks: blocking `embedded-io` traits that drive the queues themselves.
+//! The console outside tasks: blocking `embedded-io` over the queues.
 
 use super::RmConsole;
 use crate::hypercalls::Hypercalls;

@@ -1,4 +1,4 @@
-//! Replies that hold a number of entries, and texts. A count is believed no further than the bytes that came.
+//! Replies that are lists and texts, counts checked against what came.
 
 use super::{VmIdentity, fixed, word};
 use alloc::string::String;

@@ -1,4 +1,4 @@
-//! Parcels against a Resource Manager that answers what a test says, with page tables that remember.
+//! Parcels, the Resource Manager's answers and the page tables being a test's.
 
 use super::{super::fake::FakeMapper, *};
 use crate::memory::{

@@ -1,3 +1,5 @@
+//! Message queues: order, thresholds, and when each end is interrupted.
+
 use super::*;
 use crate::fake::{Signal, Signals, virq};
 

@@ -1,4 +1,4 @@
-//! The script's steps that make and take away what is shared while the guest runs, and tell how other VMs are.
+//! Steps that make and take away what is shared, and tell how VMs are.
 
 use alloc::string::String;
 

@@ -1,4 +1,4 @@
-//! A model of the GIC's virtual CPU interface, to run guests' interrupt flows against.
+//! A model of the GIC's virtual CPU interface, for guests' interrupt flows.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Register by register: what reads what at reset, what keeps which bits, what is not there.
+//! Register by register: values at reset, bits that stay, what is not there.
 
 use super::cpu::*;
 use crate::vgic::{Config, Frame, Vgic, distributor::Distributor, redistributor::Redistributor};

@@ -1,4 +1,4 @@
-//! Property tests: nothing a guest or a device does panics, loses an edge or lists an INTID twice.
+//! Properties: no panic, no edge lost, no INTID listed twice.
 
 use std::collections::BTreeSet;
 
