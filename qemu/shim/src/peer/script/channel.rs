@@ -5,7 +5,8 @@ use alloc::string::String;
 use gunyah_abi::rm::payload::StateReply;
 use gunyah_abi::rm::{OsState, VmState};
 
-use super::{Problem, Words, convert};
+use super::Problem;
+use super::words::{Words, convert};
 
 /// A step with channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

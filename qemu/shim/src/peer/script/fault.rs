@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use gunyah_abi::rm::{MessageId, RmError};
 use gunyah_abi::{Error, Hypercall};
 
-use super::{Problem, Words, bounded, convert};
+use super::Problem;
+use super::words::{Words, bounded, convert};
 use crate::fault::InterruptFault;
 use crate::rm::Fault;
 

@@ -9,7 +9,8 @@ use billy_protocol::service::entropy::{self, Source};
 use billy_protocol::service::{self, time};
 use billy_protocol::{ErrorCode, decode, payload};
 
-use super::{Problem, Words, bounded, convert, fault::hexadecimal};
+use super::words::{Words, bounded, convert};
+use super::{Problem, fault::hexadecimal};
 use crate::machine_file::words::number;
 
 /// A step with frames.

@@ -9,7 +9,8 @@ use gunyah_abi::rm::memory::{
     MAX_LIST_ENTRIES, MemoryAttribute, MemoryRights, MemoryType, NotifyFlag, Transaction,
 };
 
-use super::{Problem, Words, convert, fault::hexadecimal};
+use super::words::{Words, convert, optional};
+use super::{Problem, fault::hexadecimal};
 use crate::rm::{Announcement, MemoryAction, Offer};
 
 /// A step with memory.
@@ -50,7 +51,7 @@ pub(super) fn step(first: &str, words: &mut Words) -> Result<Option<MemoryStep>,
         }
         "recall" => {
             let label = words.number("label")?;
-            return Ok(Some(MemoryStep::Recall { label, tag: super::optional(words)? }));
+            return Ok(Some(MemoryStep::Recall { label, tag: optional(words)? }));
         }
         "reclaim" => {
             let label = words.number("label")?;
@@ -97,7 +98,7 @@ pub(super) fn condition(
                 "released" => NotifyFlag::Released,
                 _ => return Err(Problem::Word { word, wanted: "`accepted` or `released`" }),
             };
-            let tag: Option<u32> = super::optional(words)?;
+            let tag: Option<u32> = optional(words)?;
             let (any_tag, action) = (tag.is_none(), MemoryAction::Told(flag, tag.unwrap_or(0)));
             return Ok(Some(MemoryCondition::Did { label, action, any_tag }));
         }

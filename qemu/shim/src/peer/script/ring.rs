@@ -4,7 +4,8 @@ use alloc::string::String;
 
 use shared_ring::Mode;
 
-use super::{Problem, Words, bounded};
+use super::Problem;
+use super::words::{Words, bounded};
 
 /// A step with a ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
