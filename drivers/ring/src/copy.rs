@@ -148,3 +148,30 @@ pub(crate) fn load_run(places: &[AtomicU64], bytes: &mut [u8]) {
         scatter(u64::from_le(place.load(Ordering::Relaxed)), rest);
     }
 }
+
+/// Copies the words `from` to `to`, of which there are as many; of the last only the first `rest` bytes, unless that is 0.
+/// Returns these; the rest of the last word is written as zero.
+pub(crate) fn pass(from: &[AtomicU64], to: &[AtomicU64], rest: usize) -> u64 {
+    let last = from.split_last().zip(to.split_last()).filter(|_| rest != 0);
+    let (from, to) = last.map_or((from, to), |((_, from), (_, to))| (from, to));
+    let (from_8, from_1) = from.as_chunks::<8>();
+    let (to_8, to_1) = to.as_chunks::<8>();
+    for (from, to) in from_8.iter().zip(to_8) {
+        // Four loads, then four stores.
+        let (from, to) = (from.as_chunks::<4>().0, to.as_chunks::<4>().0);
+        for (from, to) in from.iter().zip(to) {
+            let words = from.each_ref().map(|place| place.load(Ordering::Relaxed));
+            for (place, word) in to.iter().zip(words) {
+                place.store(word, Ordering::Relaxed);
+            }
+        }
+    }
+    for (from, to) in from_1.iter().zip(to_1) {
+        to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+    last.map_or(0, |((from, _), (to, _))| {
+        let word = u64::from_le(from.load(Ordering::Relaxed)) & !(u64::MAX << (8 * (rest % 8)));
+        to.store(word.to_le(), Ordering::Relaxed);
+        word
+    })
+}

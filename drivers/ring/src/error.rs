@@ -93,6 +93,9 @@ pub enum RingError {
     /// Messages were asked of a direction of bytes, or the reverse.
     #[error("operation is for the other mode of a ring")]
     WrongMode,
+    /// Pages of the buffer were taken away, so that what was read is nobody's.
+    #[error("the shared memory was taken away")]
+    MemoryGone,
     /// Whoever waited has given up.
     #[error("nobody answered the bell")]
     GaveUp,
@@ -104,6 +107,7 @@ impl Error for RingError {
             Self::Corrupt { .. } => ErrorKind::InvalidData,
             Self::PeerReset { .. } => ErrorKind::ConnectionReset,
             Self::PeerGone => ErrorKind::NotConnected,
+            Self::MemoryGone => ErrorKind::BrokenPipe,
             Self::GaveUp => ErrorKind::TimedOut,
             Self::BufferTooSmall { .. } | Self::TargetTooSmall { .. } => ErrorKind::OutOfMemory,
             Self::Unaligned { .. } | Self::MessageTooLong { .. } | Self::WrongMode => {

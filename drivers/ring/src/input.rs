@@ -17,9 +17,19 @@ impl Input {
         Self { link }
     }
 
+    /// The peer's index and the bytes that can be read, where it is connected and the index is right.
+    #[inline(always)]
+    pub fn glance(&self, view: View<'_>) -> Option<(u32, u32)> {
+        let head = self.link.glance(view).ok()?;
+        let tail = self.link.index;
+        let unread = head.wrapping_sub(tail);
+        let right = unread <= self.link.capacity && unread >= self.link.other.wrapping_sub(tail);
+        right.then_some((head, unread))
+    }
+
     /// Bytes that can be read, or `None` without a peer.
     #[inline]
-    fn available(&mut self, view: View<'_>) -> Result<Option<u32>, RingError> {
+    pub fn available(&mut self, view: View<'_>) -> Result<Option<u32>, RingError> {
         let Some(head) = self.link.poll(view)? else {
             return Ok(None);
         };
@@ -38,10 +48,15 @@ impl Input {
 
     /// Gives `bytes` back to the producer.
     #[inline(always)]
-    fn advance(&mut self, view: View<'_>, bytes: u32) {
+    pub fn advance(&mut self, view: View<'_>, bytes: u32) {
         self.link.index = self.link.index.wrapping_add(bytes);
-        let unread = self.link.other.wrapping_sub(self.link.index);
-        self.link.publish(view, self.link.capacity.saturating_sub(unread));
+        self.link.publish(view, self.free());
+    }
+
+    /// Bytes that the producer finds free.
+    #[inline(always)]
+    pub fn free(&self) -> u32 {
+        self.link.capacity.saturating_sub(self.link.other.wrapping_sub(self.link.index))
     }
 
     #[inline]
@@ -59,20 +74,17 @@ impl Input {
         if self.link.mode != Mode::Bytes {
             return None;
         }
-        let head = self.link.glance(view).ok()?;
-        let tail = self.link.index;
-        if head == tail && self.link.other == tail {
+        let (head, unread) = self.glance(view)?;
+        if unread == 0 {
             self.link.wake(view);
             return Some(0);
         }
-        let unread = head.wrapping_sub(tail);
-        if unread > self.link.capacity || unread < self.link.other.wrapping_sub(tail) {
+        let (first, run) = self.link.run();
+        let length = target.len().min(unread as usize);
+        if length == 0 || length > run * 8 || !self.link.index.is_multiple_of(8) {
             return None;
         }
-        let (length, places) = (target.len().min(unread as usize), self.link.run(view));
-        if length == 0 || length > places.len() * 8 || !tail.is_multiple_of(8) {
-            return None;
-        }
+        let places = self.link.words(view, first, run)?;
         copy::load_run(places, target.get_mut(..length)?);
         self.link.wake(view);
         self.link.other = head;
@@ -90,7 +102,7 @@ impl Input {
         let Some(target) = target.get_mut(..length).filter(|target| !target.is_empty()) else {
             return Ok(0);
         };
-        copy::load(view.data, self.link.index, target);
+        copy::load(self.link.data(view)?, self.link.index, target);
         self.advance(view, length as u32);
         Ok(length)
     }
@@ -101,7 +113,7 @@ impl Input {
         if available == 0 {
             return Ok(None);
         }
-        let word = copy::load_word(view.data, self.link.index as usize / 8);
+        let word = copy::load_word(self.link.data(view)?, self.link.index as usize / 8);
         let (length, reserved) = (word as u32, (word >> 32) as u32);
         if reserved != 0 {
             return Err(self.link.fail(Field::Reserved, reserved));
@@ -132,20 +144,16 @@ impl Input {
         if self.link.mode != Mode::Messages {
             return None;
         }
-        let head = self.link.glance(view).ok()?;
-        let tail = self.link.index;
-        if head == tail && self.link.other == tail {
+        let (head, unread) = self.glance(view)?;
+        if unread == 0 {
             self.link.wake(view);
             return Some(None);
         }
-        let unread = head.wrapping_sub(tail);
-        if unread > self.link.capacity
-            || unread < self.link.other.wrapping_sub(tail)
-            || !head.is_multiple_of(8)
-        {
+        if !head.is_multiple_of(8) {
             return None;
         }
-        let (header, places) = self.link.run(view).split_first()?;
+        let (first, run) = self.link.run();
+        let (header, places) = self.link.words(view, first, run)?.split_first()?;
         let length = u64::from_le(header.load(Ordering::Relaxed)) as usize;
         if length > unread.wrapping_sub(RECORD_HEADER) as usize || length.div_ceil(8) > places.len()
         {
@@ -174,7 +182,7 @@ impl Input {
         let Some(target) = target.get_mut(..length as usize) else {
             return Err(RingError::TargetTooSmall { length: length as usize, buffer });
         };
-        copy::load(view.data, self.link.index.wrapping_add(RECORD_HEADER), target);
+        copy::load(self.link.data(view)?, self.link.index.wrapping_add(RECORD_HEADER), target);
         self.advance(view, record_size(length));
         Ok(Some(length as usize))
     }
@@ -215,7 +223,7 @@ impl Input {
         self.available(view)
     }
 
-    fn expect(&self, mode: Mode) -> Result<(), RingError> {
+    pub fn expect(&self, mode: Mode) -> Result<(), RingError> {
         if self.link.mode == mode { Ok(()) } else { Err(RingError::WrongMode) }
     }
 }

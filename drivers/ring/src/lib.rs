@@ -10,8 +10,9 @@
 //! | [`Memory`], [`RawMemory`], [`Bell`] | what a user provides: the buffer and the other side's doorbell |
 //!
 //! The other side is not trusted. What it writes is read once, checked, then used; what is wrong closes the half that
-//! found it, with [`RingError::Corrupt`], and does nothing else. The layout of the buffer, the handshake and the sleep
-//! protocol are in the project's ARCHITECTURE.md.
+//! found it, with [`RingError::Corrupt`], and does nothing else. Bytes that nobody here looks at go on without a private
+//! copy, by [`Consumer::forward`]. The layout of the buffer, the handshake and the sleep protocol are in the project's
+//! ARCHITECTURE.md.
 //!
 //! # Examples
 //!
@@ -70,6 +71,7 @@
 mod blocking;
 mod copy;
 mod error;
+mod forward;
 mod input;
 mod layout;
 mod link;

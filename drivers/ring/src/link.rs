@@ -34,6 +34,8 @@ const NOBODY: u64 = u64::MAX;
 pub(crate) struct Link {
     lines: Lines,
     pub capacity: u32,
+    /// Words of the data without the last: numbers are taken modulo the words of it by this mask.
+    last_word: usize,
     pub mode: Mode,
     session: u16,
     /// The peer's session as we have written it.
@@ -62,12 +64,17 @@ pub(crate) struct Link {
 pub(crate) struct View<'a> {
     own: &'a [AtomicU64; LINE_WORDS],
     peer: &'a [AtomicU64; LINE_WORDS],
-    pub data: &'a [AtomicU64],
+    words: &'a [AtomicU64],
 }
 
 #[inline(always)]
 fn lines(words: &[AtomicU64]) -> Option<&[[AtomicU64; LINE_WORDS]; LINES]> {
     words.as_chunks().0.first_chunk()
+}
+
+#[cold]
+fn too_small(words: &[AtomicU64]) -> RingError {
+    RingError::BufferTooSmall { size: words.len() * 8, minimum: MINIMUM_SIZE }
 }
 
 /// Session and mode in the line of that number, if somebody has written them.
@@ -106,6 +113,7 @@ impl Link {
         Self {
             lines,
             capacity,
+            last_word: (capacity as usize / 8).wrapping_sub(1),
             mode,
             session,
             seen: 0,
@@ -125,21 +133,29 @@ impl Link {
     /// The memory of this direction.
     #[inline(always)]
     pub fn view<'a>(&self, words: &'a [AtomicU64]) -> Result<View<'a>, RingError> {
-        let Lines { own, peer, data } = self.lines;
-        let length = self.capacity as usize / 8;
-        match (lines(words), words.get(data..).and_then(|words| words.get(..length))) {
-            (Some(lines), Some(data)) => {
-                Ok(View { own: &lines[own % LINES], peer: &lines[peer % LINES], data })
-            }
-            _ => Err(RingError::BufferTooSmall { size: words.len() * 8, minimum: MINIMUM_SIZE }),
-        }
+        let Lines { own, peer, .. } = self.lines;
+        let lines = lines(words).ok_or_else(|| too_small(words))?;
+        Ok(View { own: &lines[own % LINES], peer: &lines[peer % LINES], words })
     }
 
-    /// The words from our index on to the end of the data.
+    /// The words of the data.
+    #[inline]
+    pub fn data<'a>(&self, view: View<'a>) -> Result<&'a [AtomicU64], RingError> {
+        let length = self.capacity as usize / 8;
+        self.words(view, self.lines.data, length).ok_or_else(|| too_small(view.words))
+    }
+
+    /// Number of the word at our index, and how many there are from there on to the end of the data.
     #[inline(always)]
-    pub fn run<'a>(&self, view: View<'a>) -> &'a [AtomicU64] {
-        let at = (self.index as usize / 8) & view.data.len().wrapping_sub(1);
-        view.data.get(at..).unwrap_or_default()
+    pub fn run(&self) -> (usize, usize) {
+        let at = (self.index as usize / 8) & self.last_word;
+        (self.lines.data.wrapping_add(at), self.last_word.wrapping_sub(at).wrapping_add(1))
+    }
+
+    /// `count` words from number `first` on, if there are so many.
+    #[inline(always)]
+    pub fn words<'a>(&self, view: View<'a>, first: usize, count: usize) -> Option<&'a [AtomicU64]> {
+        view.words.get(first..)?.get(..count)
     }
 
     /// The peer's index, unchecked, while it is connected; else its position.
@@ -169,6 +185,14 @@ impl Link {
         self.publish(view, u32::MAX);
     }
 
+    /// Moves our index and shows it to the peer.
+    #[inline(always)]
+    pub fn step(&mut self, view: View<'_>, bytes: u32) {
+        self.index = self.index.wrapping_add(bytes);
+        self.store_position(view);
+    }
+
+    #[inline(always)]
     fn store_position(&self, view: View<'_>) {
         let word = u64::from(self.index) | self.tag << 32;
         view.own[POSITION].store(word.to_le(), Ordering::Release);
@@ -181,6 +205,12 @@ impl Link {
         self.store_position(view);
         // Between our index and its sleep: either we see that it sleeps, or it sees our index before it does.
         fence(Ordering::SeqCst);
+        self.look(view, available);
+    }
+
+    /// The second half of [`Self::publish`], to be behind a full fence.
+    #[inline(always)]
+    pub fn look(&mut self, view: View<'_>, available: u32) {
         let (number, wanted) = unpair(view.peer[SLEEP].load(Ordering::Relaxed));
         if number != 0 && number != self.rung && wanted <= available {
             self.rung = number;

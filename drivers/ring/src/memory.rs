@@ -12,6 +12,12 @@ use core::ptr::NonNull;
 pub trait Memory {
     /// The same words each time.
     fn words(&self) -> &[AtomicU64];
+
+    /// Whether any of them was taken away, and something else is in its place, as far as accesses before this call showed:
+    /// what was read since is not passed on. For who can tell.
+    fn is_gone(&self) -> bool {
+        false
+    }
 }
 
 impl Memory for &[AtomicU64] {

@@ -11,7 +11,7 @@ use super::sync::{AtomicU64, Ordering};
 pub(crate) struct Output {
     pub link: Link,
     /// The bytes of the word at the head that are already there.
-    partial: u64,
+    pub partial: u64,
 }
 
 impl Output {
@@ -19,8 +19,19 @@ impl Output {
         Self { link, partial: 0 }
     }
 
+    /// The peer's index and the free bytes, where it is connected and the index is right.
+    #[inline(always)]
+    pub fn glance(&self, view: View<'_>) -> Option<(u32, u32)> {
+        let tail = self.link.glance(view).ok()?;
+        let head = self.link.index;
+        // Words are stored whole, so one that is read in part is not free.
+        let room = self.link.capacity.saturating_sub(head.wrapping_sub(tail & !7));
+        let right = head.wrapping_sub(tail) <= head.wrapping_sub(self.link.other);
+        right.then_some((tail, room))
+    }
+
     /// Free bytes, or `None` without a peer.
-    fn room(&mut self, view: View<'_>) -> Result<Option<u32>, RingError> {
+    pub fn room(&mut self, view: View<'_>) -> Result<Option<u32>, RingError> {
         let Some(tail) = self.link.poll(view)? else {
             return Ok(None);
         };
@@ -41,10 +52,15 @@ impl Output {
 
     /// Makes `bytes` more visible.
     #[inline(always)]
-    fn advance(&mut self, view: View<'_>, bytes: u32) {
+    pub fn advance(&mut self, view: View<'_>, bytes: u32) {
         self.link.index = self.link.index.wrapping_add(bytes);
-        let available = self.link.index.wrapping_sub(self.link.other);
-        self.link.publish(view, available);
+        self.link.publish(view, self.unread());
+    }
+
+    /// Bytes that the consumer finds.
+    #[inline(always)]
+    pub fn unread(&self) -> u32 {
+        self.link.index.wrapping_sub(self.link.other)
     }
 
     #[inline]
@@ -62,16 +78,15 @@ impl Output {
         if self.link.mode != Mode::Bytes {
             return None;
         }
-        let tail = self.link.glance(view).ok()?;
-        let head = self.link.index;
-        if head.wrapping_sub(tail) > head.wrapping_sub(self.link.other) {
+        let (tail, room) = self.glance(view)?;
+        let (first, run) = self.link.run();
+        if bytes.is_empty()
+            || bytes.len() > (room as usize).min(run * 8)
+            || !self.link.index.is_multiple_of(8)
+        {
             return None;
         }
-        let room = self.link.capacity.saturating_sub(head.wrapping_sub(tail & !7)) as usize;
-        let places = self.link.run(view);
-        if bytes.is_empty() || bytes.len() > room.min(places.len() * 8) || !head.is_multiple_of(8) {
-            return None;
-        }
+        let places = self.link.words(view, first, run)?;
         self.partial = copy::store_run(places, bytes);
         self.link.wake(view);
         self.link.other = tail;
@@ -86,15 +101,21 @@ impl Output {
         self.link.wake(view);
         let room = self.room(view)?.unwrap_or(0);
         let bytes = bytes.get(..room as usize).unwrap_or(bytes);
-        if bytes.is_empty() {
-            return Ok(0);
+        if !bytes.is_empty() {
+            self.put(view, bytes)?;
         }
+        Ok(bytes.len())
+    }
+
+    /// Writes bytes for which there is room.
+    pub fn put(&mut self, view: View<'_>, bytes: &[u8]) -> Result<(), RingError> {
+        let data = self.link.data(view)?;
         if self.link.index == 0 {
             self.partial = 0;
         }
-        self.partial = copy::store(view.data, self.link.index, self.partial, bytes);
+        self.partial = copy::store(data, self.link.index, self.partial, bytes);
         self.advance(view, bytes.len() as u32);
-        Ok(bytes.len())
+        Ok(())
     }
 
     #[inline]
@@ -118,7 +139,8 @@ impl Output {
             return None;
         }
         let size = message.len().wrapping_add(7) & !7;
-        let (header, places) = self.link.run(view).split_first()?;
+        let (first, run) = self.link.run();
+        let (header, places) = self.link.words(view, first, run)?.split_first()?;
         if size + 8 > self.link.capacity.wrapping_sub(unread) as usize || size / 8 > places.len() {
             return None;
         }
@@ -141,8 +163,9 @@ impl Output {
             return Ok(false);
         }
         let head = self.link.index;
-        copy::store_word(view.data, head as usize / 8, message.len() as u64);
-        copy::store(view.data, head.wrapping_add(RECORD_HEADER), 0, message);
+        let data = self.link.data(view)?;
+        copy::store_word(data, head as usize / 8, message.len() as u64);
+        copy::store(data, head.wrapping_add(RECORD_HEADER), 0, message);
         self.advance(view, size);
         Ok(true)
     }
@@ -200,7 +223,7 @@ impl Output {
         }
     }
 
-    fn expect(&self, mode: Mode) -> Result<(), RingError> {
+    pub fn expect(&self, mode: Mode) -> Result<(), RingError> {
         if self.link.mode == mode { Ok(()) } else { Err(RingError::WrongMode) }
     }
 }

@@ -1,6 +1,7 @@
 //! A ring and its two halves, of which each can be used by a task of its own.
 
 use crate::error::RingError;
+use crate::forward::{forward_any, forward_plain};
 use crate::input::Input;
 use crate::layout::{LINE, MINIMUM_SIZE, Mode, Modes, Side, capacity_of, max_message, place};
 use crate::link::{Lines, Link, fresh_session, stated};
@@ -20,6 +21,12 @@ impl<B: Bell + ?Sized> Bell for &B {
     fn ring(&self) {
         (**self).ring();
     }
+}
+
+/// Rings where that happens in few cases: one call for all of them.
+#[inline(never)]
+fn ring(bell: &impl Bell) {
+    bell.ring();
 }
 
 /// The two halves of one end of a ring.
@@ -105,7 +112,7 @@ impl<M: Memory, B: Bell> Producer<M, B> {
     fn with<T>(&mut self, operation: impl FnOnce(&mut Output, &M) -> T) -> T {
         let result = operation(&mut self.output, &self.memory);
         if self.output.link.take_ring() {
-            self.bell.ring();
+            ring(&self.bell);
         }
         result
     }
@@ -211,7 +218,7 @@ impl<M: Memory, B: Bell> Consumer<M, B> {
     fn with<T>(&mut self, operation: impl FnOnce(&mut Input, &M) -> T) -> T {
         let result = operation(&mut self.input, &self.memory);
         if self.input.link.take_ring() {
-            self.bell.ring();
+            ring(&self.bell);
         }
         result
     }
@@ -225,6 +232,38 @@ impl<M: Memory, B: Bell> Consumer<M, B> {
     #[inline]
     pub fn read(&mut self, target: &mut [u8]) -> Result<usize, RingError> {
         self.with(|input, memory| input.read(memory.words(), target))
+    }
+
+    /// Passes on what is there to `to`, up to `limit` bytes, both in [`Mode::Bytes`], and returns how many; 0 when there is
+    /// nothing, no room, or no peer at either. Less than there is may be passed on at a time.
+    ///
+    /// The bytes go straight from one buffer to the other, and are not looked at: for who does not need to.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`] and [`Producer::write`], with nothing passed on; [`RingError::MemoryGone`] where [`Memory::is_gone`]
+    /// says so of this half's buffer.
+    #[inline]
+    pub fn forward<N: Memory, C: Bell>(
+        &mut self,
+        to: &mut Producer<N, C>,
+        limit: usize,
+    ) -> Result<usize, RingError> {
+        let (input, from) = (&mut self.input, self.memory.words());
+        let (output, into) = (&mut to.output, to.memory.words());
+        let is_gone = || self.memory.is_gone();
+        if let Some(length) = forward_plain(input, from, output, into, limit, is_gone) {
+            if to.output.link.take_ring() {
+                to.bell.ring();
+            }
+            if self.input.link.take_ring() {
+                ring(&self.bell);
+            }
+            return Ok(length);
+        }
+        let passed = forward_any(input, from, output, into, limit, is_gone);
+        to.with(|_, _| ());
+        self.with(|_, _| passed)
     }
 
     /// Receives one message into `target` and returns its length, in [`Mode::Messages`]; `None` when there is none.

@@ -14,11 +14,16 @@ fn use_end(end: &mut End<'_>, modes: Modes, step: u8, length: usize) -> [Option<
     let (area, guard) = buffer.split_at_mut(1200);
     let area = &mut area[..length.min(1200)];
     let bytes = modes == Modes::BYTES;
-    let errors = match step % 4 {
+    let errors = match step % 5 {
         0 if bytes => [end.0.write(area).err(), end.1.read(area).err()],
         0 => [end.0.try_send(area).err(), end.1.try_receive(area).err()],
         1 => [end.0.sleep(length).err(), end.1.sleep().err()],
         2 => [end.0.room().err(), end.1.unread().err()],
+        3 => {
+            // Whichever half it was that failed tells so again.
+            let _ = end.1.forward(&mut end.0, length);
+            [end.0.room().err(), end.1.unread().err()]
+        }
         _ if bytes => [end.0.is_drained().err(), end.1.read(area).err()],
         _ => [end.0.is_drained().err(), end.1.skip().err()],
     };

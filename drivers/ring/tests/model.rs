@@ -94,6 +94,72 @@ proptest! {
     }
 
     #[test]
+    fn bytes_passed_on(
+        steps in prop::collection::vec((0..5u8, prop_oneof![0..20usize, 0..1200usize], 0..9usize), 1..300)
+    ) {
+        let pages = [Page::new(), Page::new()];
+        let bells = [(); 4].map(|()| Count::default());
+        let mut sender = attach(&pages[0], Side::First, Modes::BYTES, &bells[0]);
+        let mut input = attach(&pages[0], Side::Second, Modes::BYTES, &bells[1]);
+        let mut output = attach(&pages[1], Side::First, Modes::BYTES, &bells[2]);
+        let mut receiver = attach(&pages[1], Side::Second, Modes::BYTES, &bells[3]);
+        connect(&mut sender, &mut input);
+        connect(&mut output, &mut receiver);
+        // What is in the ring before, and in the one behind.
+        let (mut before, mut behind) = (VecDeque::<u8>::new(), VecDeque::<u8>::new());
+        let mut seed = 1;
+        let mut buffer = vec![0; 1300];
+        let (mut sender_wants, mut receiver_wants) = (None, false);
+        for (step, length, offset) in steps {
+            bells.iter().for_each(|bell| { bell.take(); });
+            match step {
+                0 => {
+                    let range = fill(&mut buffer, offset, length, &mut seed);
+                    let written = sender.0.write(&buffer[range.clone()]).unwrap();
+                    before.extend(&buffer[range][..written]);
+                    sender_wants = None;
+                }
+                // Something of its own, so that bytes lie otherwise in the words behind than in those before.
+                1 => {
+                    let range = fill(&mut buffer, offset, length % 20, &mut seed);
+                    let written = output.0.write(&buffer[range.clone()]).unwrap();
+                    behind.extend(&buffer[range][..written]);
+                    receiver_wants &= written == 0;
+                }
+                2 => {
+                    let passed = input.1.forward(&mut output.0, length).unwrap();
+                    let most = length.min(before.len());
+                    // Nothing only if nothing can be; less where a word is used, or a data area ends.
+                    prop_assert!(passed <= most && behind.len() + passed <= 1024);
+                    prop_assert!(passed > 0 || most == 0 || behind.len() > 1024 - 8);
+                    behind.extend(before.drain(..passed));
+                    let enough = sender_wants.is_some_and(|wants| 1024 - before.len() >= wants);
+                    prop_assert_eq!(bells[1].take() > 0, enough && passed > 0);
+                    prop_assert_eq!(bells[2].take() > 0, receiver_wants && passed > 0);
+                    if enough && passed > 0 {
+                        sender_wants = None;
+                    }
+                    receiver_wants &= passed == 0;
+                }
+                3 => {
+                    let target = &mut buffer[offset..offset + length];
+                    let count = receiver.1.read(target).unwrap();
+                    prop_assert_eq!(count, length.min(behind.len()));
+                    prop_assert!(behind.drain(..count).eq(target[..count].iter().copied()));
+                    receiver_wants = false;
+                }
+                _ => {
+                    receiver_wants = receiver.1.sleep().unwrap();
+                    let wanted = length.clamp(1, 512);
+                    sender_wants = sender.0.sleep(length).unwrap().then_some(wanted);
+                }
+            }
+            prop_assert_eq!(input.1.unread().unwrap(), Some(before.len()));
+            prop_assert_eq!(receiver.1.unread().unwrap(), Some(behind.len()));
+        }
+    }
+
+    #[test]
     fn messages(steps in steps(300)) {
         let (page, bells) = (Page::new(), [Count::default(), Count::default()]);
         let mut first = attach(&page, Side::First, Modes::MESSAGES, &bells[0]);

@@ -4,7 +4,8 @@
 mod page;
 
 use page::{Count, Page, attach, connect};
-use shared_ring::{Field, Mode, Modes, Ring, RingError, Side, capacity_of};
+use shared_ring::{Field, Memory, Mode, Modes, Ring, RingError, Side, capacity_of};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 #[test]
 fn data_areas_are_the_greatest_powers_of_two_that_fit() {
@@ -106,6 +107,98 @@ fn a_message_too_long_for_ring_or_buffer_is_refused() {
     assert_eq!(second.1.skip(), Ok(Some(4)));
     assert_eq!(second.1.skip(), Ok(None));
     assert_eq!(first.0.is_drained(), Ok(true));
+}
+
+#[test]
+fn bytes_are_passed_on_to_who_sent_them() {
+    let (page, bells) = (Page::new(), [Count::default(), Count::default()]);
+    let mut first = attach(&page, Side::First, Modes::BYTES, &bells[0]);
+    assert_eq!(first.1.forward(&mut first.0, 100), Ok(0));
+    let mut second = attach(&page, Side::Second, Modes::BYTES, &bells[1]);
+    connect(&mut first, &mut second);
+    let mut buffer = [0; 1024];
+    let text: Vec<u8> = (0..1000u32).map(|at| (at % 251) as u8).collect();
+    for length in [64, 64, 7, 1, 13, 200, 1000, 24, 3, 5, 1000] {
+        bells.iter().for_each(|bell| _ = bell.take());
+        assert_eq!(second.0.write(&text[..length]), Ok(length));
+        assert_eq!(second.1.sleep(), Ok(true));
+        let mut passed = 0;
+        while passed < length {
+            passed += first.1.forward(&mut first.0, 300).unwrap();
+        }
+        assert_eq!(first.1.forward(&mut first.0, 300), Ok(0));
+        assert_eq!(bells[0].take(), 1);
+        assert_eq!(second.1.read(&mut buffer), Ok(length));
+        assert_eq!(buffer[..length], text[..length], "{length} bytes");
+    }
+}
+
+#[test]
+fn nothing_is_passed_on_into_a_ring_that_is_full_or_left() {
+    let (page, bells) = (Page::new(), [Count::default(), Count::default()]);
+    let mut first = attach(&page, Side::First, Modes::BYTES, &bells[0]);
+    let mut second = attach(&page, Side::Second, Modes::BYTES, &bells[1]);
+    connect(&mut first, &mut second);
+    assert_eq!(first.0.write(&[1; 1024]), Ok(1024));
+    assert_eq!(second.0.write(b"more"), Ok(4));
+    assert_eq!(first.1.forward(&mut first.0, 100), Ok(0));
+    assert_eq!(first.0.sleep(4), Ok(true));
+    bells[1].take();
+    assert_eq!(second.1.read(&mut [0; 8]), Ok(8));
+    assert_eq!(bells[1].take(), 1);
+    assert_eq!(first.1.forward(&mut first.0, 100), Ok(4));
+    assert_eq!(second.0.write(b"and more"), Ok(8));
+    drop(second);
+    // What there is stays unread, since nobody is there for it.
+    assert_eq!(first.1.forward(&mut first.0, 100), Err(RingError::PeerGone));
+    assert_eq!(first.1.forward(&mut first.0, 100), Ok(0));
+}
+
+#[test]
+fn messages_are_not_passed_on() {
+    let (page, bells) = (Page::new(), [Count::default(), Count::default()]);
+    let modes = Modes { send: Mode::Bytes, receive: Mode::Messages };
+    let mut first = attach(&page, Side::First, modes, &bells[0]);
+    assert_eq!(first.1.forward(&mut first.0, 100), Err(RingError::WrongMode));
+}
+
+/// A buffer that can be taken away.
+#[derive(Clone, Copy)]
+struct Taken<'a>(&'a Page, &'a AtomicBool);
+
+impl Memory for Taken<'_> {
+    fn words(&self) -> &[AtomicU64] {
+        self.0.words()
+    }
+
+    fn is_gone(&self) -> bool {
+        self.1.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn what_came_from_memory_that_is_gone_is_not_passed_on() {
+    for length in [64, 63] {
+        let (page, gone) = (Page::new(), AtomicBool::new(false));
+        let bells = [Count::default(), Count::default()];
+        let memory = Taken(&page, &gone);
+        let mut first = Ring::attach(memory, Side::First, Modes::BYTES, &bells[0]).unwrap();
+        let mut second = attach(&page, Side::Second, Modes::BYTES, &bells[1]);
+        for _ in 0..3 {
+            let _ = (first.0.room(), first.1.unread(), second.0.room(), second.1.unread());
+        }
+        // Odd, so that the second piece does not begin with a word.
+        for _ in 0..2 {
+            assert_eq!(second.0.write(&[7; 100][..length]), Ok(length));
+            assert_eq!(first.1.forward(&mut first.0, 100), Ok(length));
+        }
+        assert_eq!(second.1.read(&mut [0; 200]), Ok(2 * length));
+        assert_eq!(second.0.write(&[7; 100][..length]), Ok(length));
+        gone.store(true, Ordering::Relaxed);
+        assert_eq!(first.1.forward(&mut first.0, 100), Err(RingError::MemoryGone));
+        assert_eq!(second.1.unread(), Ok(Some(0)));
+        assert_eq!(first.1.unread(), Ok(Some(length)));
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::copy;
 use crate::layout::Modes;
-use crate::sync::AtomicU64;
+use crate::sync::{AtomicU64, Ordering};
 
 #[repr(align(64))]
 struct Page([AtomicU64; 512]);
@@ -67,6 +67,30 @@ fn messages_go_on_where_the_index_runs_over() {
         assert_eq!(first.0.try_send(&message), Ok(true));
         assert_eq!(second.1.try_receive(&mut buffer), Ok(Some(message.len())));
         assert_eq!(buffer[..message.len()], message);
+    }
+}
+
+#[test]
+fn words_are_passed_on_with_the_rest_of_the_last_as_zero() {
+    for words in 1..20 {
+        for rest in 0..8 {
+            let from: Vec<_> = (0..words).map(|at| AtomicU64::new(u64::MAX - at)).collect();
+            let to: Vec<_> = (0..words).map(|_| AtomicU64::new(0x55)).collect();
+            let last = copy::pass(&from, &to, rest);
+            for at in 0..words as usize {
+                let mut expected = u64::from_le(from[at].load(Ordering::Relaxed));
+                if rest != 0 && at + 1 == words as usize {
+                    expected &= (1 << (8 * rest)) - 1;
+                    assert_eq!(last, expected);
+                }
+                assert_eq!(
+                    u64::from_le(to[at].load(Ordering::Relaxed)),
+                    expected,
+                    "{at} of {words}"
+                );
+            }
+            assert!(rest != 0 || last == 0);
+        }
     }
 }
 

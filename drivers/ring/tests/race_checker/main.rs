@@ -32,6 +32,11 @@ fn bytes_arrive_in_order() {
 }
 
 #[test]
+fn bytes_passed_on_come_back_and_nobody_sleeps_for_ever() {
+    check(2, fenced::scenarios::passed_on);
+}
+
+#[test]
 fn whoever_comes_first_both_find_each_other() {
     check(2, fenced::scenarios::handshake);
 }
@@ -50,4 +55,10 @@ fn a_restart_of_the_consumer_is_told_once_and_nothing_old_comes_after_it() {
 #[should_panic(expected = "deadlock")]
 fn without_the_fence_a_wake_up_is_lost() {
     check(3, unfenced::scenarios::messages);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn without_the_fence_what_is_passed_on_is_not_told() {
+    check(2, unfenced::scenarios::passed_on);
 }

@@ -1,6 +1,7 @@
 //! What the two threads do.
 
 use super::error::RingError;
+use super::forward::{forward_any, forward_plain};
 use super::input::Input;
 use super::layout::{LINE_WORDS, LINES, Mode, record_size};
 use super::link::{Lines, Link, fresh_session};
@@ -156,6 +157,34 @@ impl Consumer {
         Ok(buffer[..length].to_vec())
     }
 
+    /// Passes on what there is, `limit` bytes at most, once there is something.
+    fn pass_on(&mut self, to: &mut Producer, limit: usize) -> usize {
+        let (input, output) = (&mut self.1, &mut to.1);
+        let (from, into) = (&self.0.words, &to.0.words);
+        loop {
+            let passed = match forward_plain(input, from, output, into, limit, || false) {
+                Some(passed) => passed,
+                None => forward_any(input, from, output, into, limit, || false).unwrap(),
+            };
+            let waits = (passed == 0).then(|| {
+                let empty = input.sleep(from).unwrap();
+                (empty, !empty && output.sleep(into, 1).unwrap())
+            });
+            if output.link.take_ring() {
+                to.0.for_consumer.ring();
+            }
+            if input.link.take_ring() {
+                self.0.for_producer.ring();
+            }
+            match waits {
+                None => return passed,
+                Some((true, _)) => self.0.for_consumer.wait(),
+                Some((_, true)) => to.0.for_producer.wait(),
+                Some(_) => {}
+            }
+        }
+    }
+
     fn read(&mut self, target: &mut [u8]) {
         let mut done = 0;
         while done < target.len() {
@@ -194,6 +223,29 @@ pub fn bytes() {
     consumer.read(start);
     consumer.read(end);
     assert_eq!(&text, b"abcdefghijklmnopqrstu");
+    thread.join().unwrap();
+}
+
+/// One end passes on what comes to the direction back, in pieces that do not fill words; both ends sleep.
+pub fn passed_on() {
+    let (mut out, mut input) = Shared::both(Mode::Bytes);
+    let (mut output, mut back) = Shared::both(Mode::Bytes);
+    let thread = thread::spawn(move || {
+        out.write(b"abc");
+        let mut text = [0; 3];
+        back.read(&mut text);
+        assert_eq!(&text, b"abc");
+        out.write(b"defghijkl");
+        let mut text = [0; 9];
+        back.read(&mut text);
+        assert_eq!(&text, b"defghijkl");
+        // Whoever drops its bells while the other may ring them is none of this.
+        (out, back)
+    });
+    let mut rest = 12;
+    while rest > 0 {
+        rest -= input.pass_on(&mut output, rest);
+    }
     thread.join().unwrap();
 }
 

@@ -5,6 +5,8 @@
 mod copy;
 #[path = "../../src/error.rs"]
 mod error;
+#[path = "../../src/forward.rs"]
+mod forward;
 #[path = "../../src/input.rs"]
 mod input;
 #[path = "../../src/layout.rs"]
