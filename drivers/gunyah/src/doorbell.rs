@@ -1,7 +1,7 @@
 //! Doorbells: the receiving end in its two interrupt modes, and the source.
 
 use crate::counter::count;
-use crate::hypercalls::{Hypercalls, again};
+use crate::hypercalls::{Hypercalls, again, again_after};
 use crate::waiter::Waiter;
 use core::future::poll_fn;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -283,14 +283,24 @@ impl<H: Hypercalls> DoorbellSource<H> {
     /// # Errors
     ///
     /// [`DoorbellError`] if the hypervisor refuses.
+    #[inline]
     pub fn ring(&self, flags: u64) -> Result<u64, DoorbellError> {
-        let old = again(|| self.hypercalls.doorbell_send(self.capability, flags))
-            .map_err(refused(self.capability, Hypercall::DoorbellSend))?;
+        let old = match self.hypercalls.doorbell_send(self.capability, flags) {
+            Ok(old) => old,
+            Err(error) => self.ring_again(flags, error)?,
+        };
         self.rings.fetch_add(1, Ordering::Relaxed);
         if old & flags != 0 {
             self.merged.fetch_add(1, Ordering::Relaxed);
         }
         Ok(old)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ring_again(&self, flags: u64, error: HypercallError) -> Result<u64, DoorbellError> {
+        again_after(error, || self.hypercalls.doorbell_send(self.capability, flags))
+            .map_err(refused(self.capability, Hypercall::DoorbellSend))
     }
 
     /// The capability.

@@ -64,6 +64,16 @@ pub(crate) fn again<R>(mut call: impl FnMut() -> Result<R, Error>) -> Result<R, 
     }
 }
 
+/// As [`again`], for a call of which the first attempt failed with `error`.
+#[cold]
+pub(crate) fn again_after<R>(
+    error: Error,
+    mut call: impl FnMut() -> Result<R, Error>,
+) -> Result<R, Error> {
+    let mut failure = Some(error);
+    again(|| failure.take().map_or_else(&mut call, Err))
+}
+
 /// The hypercalls of a guest.
 ///
 /// Reserved arguments are filled in by the implementation. Every method may fail with the errors of capability lookup
