@@ -26,13 +26,7 @@ pub use parcels::{Identity, Parcel, ParcelState, Parcels, Users};
 pub use territory::{Claim, Holder, Refusal, Territory};
 
 use alloc::{boxed::Box, sync::Arc};
-use core::{
-    cell::RefCell,
-    fmt,
-    ops::Range,
-    ptr::NonNull,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use core::{cell::RefCell, fmt, ops::Range, ptr::NonNull, sync::atomic::AtomicBool};
 use critical_section::Mutex;
 use thiserror::Error;
 
@@ -198,10 +192,10 @@ impl SharedRegion {
         self.start
     }
 
-    /// Tells whether an access showed that the hypervisor took a page away. What was read since
-    /// is worth nothing.
-    pub fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Relaxed)
+    /// Set once an access showed that the hypervisor took a page away. What was read since is
+    /// worth nothing.
+    pub fn gone(&self) -> &Arc<AtomicBool> {
+        &self.gone
     }
 }
 

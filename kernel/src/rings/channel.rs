@@ -9,13 +9,12 @@ use crate::{
     memory::shared::Lease,
     services::{Channel, ChannelError, Directory, Identity, Medium, TransportError},
 };
-use alloc::{rc::Rc, string::String};
+use alloc::{boxed::Box, rc::Rc, string::String};
 use core::{
     cell::{Cell, RefCell},
     future::poll_fn,
-    mem,
-    pin::pin,
-    task::{Poll, Waker},
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 use embassy_futures::select::{Either, select};
@@ -187,27 +186,32 @@ impl RingChannel {
                 let kicks = Kicks::only(bell);
                 let [one, other] = gates;
                 let mut stop = pin!(select(lease.recalled(), select(one.closed(), other.closed())));
-                let mut serve = pin!(self.serve(&memory, bell, source, directory));
+                let echo = Echo::default();
+                let mut serve = pin!(self.serve(&memory, bell, source, directory, &echo));
                 let mut again = pin!(None);
                 let mut waits = false;
                 let end = poll_fn(|cx| {
                     // Who tells of the end wakes the task, so after the first time a look is enough.
                     let told = one.is_closed() || other.is_closed() || lease.is_recalled();
-                    if (told || !mem::replace(&mut waits, true))
-                        && let Poll::Ready(why) = stop.as_mut().poll(cx)
-                    {
-                        return Poll::Ready(match why {
-                            Either::First(()) => RingEnd::Recalled,
-                            Either::Second(_) => RingEnd::Ended,
-                        });
+                    if told || !waits {
+                        waits = true;
+                        if let Poll::Ready(why) = poll_apart(stop.as_mut(), cx) {
+                            return Poll::Ready(match why {
+                                Either::First(()) => RingEnd::Recalled,
+                                Either::Second(_) => RingEnd::Ended,
+                            });
+                        }
                     }
-                    let served = serve.as_mut().poll(cx);
+                    let served = match echo.poll(cx, |link| self.poll_talk(link, false)) {
+                        Poll::Pending => Poll::Pending,
+                        Poll::Ready(()) => poll_apart(serve.as_mut(), cx),
+                    };
                     if self.owes.get() {
                         if again.is_none() {
                             again.set(Some(self.ring_again(source, clock)));
                         }
-                        if again.as_mut().as_pin_mut().is_some_and(|ring| ring.poll(cx).is_ready())
-                        {
+                        let again_now = again.as_mut().as_pin_mut();
+                        if again_now.is_some_and(|ring| poll_apart(ring, cx).is_ready()) {
                             again.set(None);
                         }
                     }
@@ -219,10 +223,15 @@ impl RingChannel {
             }
             Err(unfit) => unfit.into(),
         };
+        self.close(end);
+        end
+    }
+
+    #[inline(never)]
+    fn close(&self, end: RingEnd) {
         self.state.set(RingState::Closed(end));
         let level = if end.is_misuse() { log::Level::Warn } else { log::Level::Info };
         log::log!(target: "ring", level, "{} of VM {}: {end}: closed", self.name, self.peer);
-        end
     }
 
     fn ringer<'a, H>(&'a self, source: &'a DoorbellSource<H>) -> Ringer<'a, H> {
@@ -240,12 +249,13 @@ impl RingChannel {
         }
     }
 
-    async fn serve<H: Hypercalls>(
-        &self,
-        memory: &RingMemory,
-        bell: &Doorbell<H>,
-        source: &DoorbellSource<H>,
+    async fn serve<'a, H: Hypercalls>(
+        &'a self,
+        memory: &'a RingMemory,
+        bell: &'a Doorbell<H>,
+        source: &'a DoorbellSource<H>,
         directory: &Directory,
+        echo: &Echo<'a, H>,
     ) -> RingEnd {
         let ringer = self.ringer(source);
         let (mut changes, mut over) = (0, None);
@@ -268,9 +278,10 @@ impl RingChannel {
                 Err(error) => return error.into(),
             };
             let link = Link { bell, counts: &self.counts, memory, producer, consumer };
+            let link = Box::new(link);
             self.state.set(RingState::Open(modes.receive));
             let before = self.counts.received.get();
-            match self.serve_link(&link, modes, directory).await {
+            match self.serve_link(link, modes, directory, echo).await {
                 RingEnd::Ring(RingError::Corrupt { field: Field::Mode, value: 1 | 2 }) => {
                     changes = if self.counts.received.get() == before { changes + 1 } else { 1 };
                     if changes == MAX_MODE_CHANGES {
@@ -287,26 +298,24 @@ impl RingChannel {
     }
 
     /// Serves one session after the other, until the peer is gone or the ring cannot be used.
-    async fn serve_link<H: Hypercalls>(
+    async fn serve_link<'a, H: Hypercalls>(
         &self,
-        link: &Link<'_, H>,
+        mut link: Box<Link<'a, H>>,
         modes: Modes,
         directory: &Directory,
+        echo: &Echo<'a, H>,
     ) -> RingEnd {
         loop {
             let error = match modes.receive {
                 Mode::Bytes => {
-                    let mut echo = Echo::default();
-                    poll_fn(|cx| match link.poll_echo(cx, &mut echo) {
-                        Poll::Pending => self.poll_talk(link, false),
-                        over => over,
-                    })
-                    .await
+                    let (back, error) = echo.run(link).await;
+                    link = back;
+                    error
                 }
                 Mode::Messages => {
                     let offered = Offered::new(directory, self.identity());
-                    let served = offered.channel.serve(link);
-                    match select(served, poll_fn(|_| self.poll_talk(link, true))).await {
+                    let served = offered.channel.serve(&*link);
+                    match select(served, poll_fn(|_| self.poll_talk(&link, true))).await {
                         Either::First(Ok(())) => return RingEnd::Ended,
                         Either::First(Err(ChannelError::Transport(error))) => error,
                         Either::First(Err(error)) => return error.into(),
@@ -343,6 +352,7 @@ impl RingChannel {
     }
 
     /// Sends what the shell wants sent; ends only with an error. The task's waker is known since it waited for the peer.
+    #[inline(never)]
     fn poll_talk<H: Hypercalls>(&self, link: &Link<'_, H>, whole: bool) -> Poll<TransportError> {
         if let Err(error) = link.greet() {
             return Poll::Ready(error);
@@ -368,6 +378,12 @@ impl RingChannel {
             *known = Some(waker.clone());
         }
     }
+}
+
+/// Polls what is seldom polled, as a call: no part of the code that runs each time.
+#[inline(never)]
+fn poll_apart<F: Future>(future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    future.poll(cx)
 }
 
 fn end_of(error: TransportError) -> RingEnd {

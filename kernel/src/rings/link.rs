@@ -4,40 +4,66 @@ use super::{
     channel::{Counts, bump},
     memory::{RingMemory, Ringer},
 };
-use crate::services::{Limits, Transport, TransportError};
+use crate::{
+    services::{Limits, Transport, TransportError},
+    task::yield_now,
+};
 use alloc::boxed::Box;
 use core::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     future::poll_fn,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 use gunyah::{doorbell::Doorbell, hypercalls::Hypercalls};
-use shared_ring::{Consumer, Producer, RingError};
+use shared_ring::{Consumer, Memory, Producer, RingError};
 
 /// The largest message, in bytes, whatever the ring could take: there are buffers for it.
 pub(super) const LARGEST: usize = 4096;
 /// Bytes that are moved at a time.
 const BLOCK: usize = 4096;
-/// Blocks that are moved before other tasks get their turn.
+/// How often bytes are moved before other tasks get their turn.
 const BURST: u32 = 16;
 
-/// Aligned, so that words are moved and not bytes.
-#[repr(C, align(64))]
-struct Block([u8; BLOCK]);
-
-/// Bytes on their way back to the peer.
-pub(super) struct Echo {
-    block: Box<Block>,
-    /// Bytes in the block, and how many of them are sent.
-    size: usize,
-    sent: usize,
-    /// Blocks since other tasks had their turn.
-    blocks: u32,
+/// A ring of bytes in use, polled before what else its task does, since that is all that happens there.
+pub(super) struct Echo<'a, H: Hypercalls> {
+    link: Cell<Option<Box<Link<'a, H>>>>,
+    /// The link, and why it is over.
+    over: Cell<Option<(Box<Link<'a, H>>, TransportError)>>,
 }
 
-impl Default for Echo {
+impl<H: Hypercalls> Default for Echo<'_, H> {
     fn default() -> Self {
-        Self { block: Box::new(Block([0; BLOCK])), size: 0, sent: 0, blocks: 0 }
+        Self { link: Cell::new(None), over: Cell::new(None) }
+    }
+}
+
+impl<'a, H: Hypercalls> Echo<'a, H> {
+    /// Pending while everything goes back, and what is done `beside` that, well; ready where there is no link, or it is
+    /// over.
+    #[inline]
+    pub fn poll(
+        &self,
+        cx: &Context<'_>,
+        beside: impl FnOnce(&Link<'a, H>) -> Poll<TransportError>,
+    ) -> Poll<()> {
+        let Some(mut link) = self.link.take() else { return Poll::Ready(()) };
+        let over = match link.poll_echo(cx) {
+            Poll::Pending => beside(&link),
+            over => over,
+        };
+        match over {
+            Poll::Pending => self.link.set(Some(link)),
+            Poll::Ready(error) => self.over.set(Some((link, error))),
+        }
+        over.map(drop)
+    }
+
+    /// Has everything sent back that comes through a link, until that fails.
+    pub async fn run(&self, link: Box<Link<'a, H>>) -> (Box<Link<'a, H>>, TransportError) {
+        self.link.set(Some(link));
+        // The next poll of the task is that of the link.
+        yield_now().await;
+        poll_fn(|_| self.over.take().map_or(Poll::Pending, Poll::Ready)).await
     }
 }
 
@@ -52,27 +78,40 @@ pub(super) struct Link<'a, H: Hypercalls> {
 
 impl<H: Hypercalls> Link<'_, H> {
     /// Sends everything back as it came; ready only with why it ends.
-    pub fn poll_echo(&self, cx: &Context<'_>, echo: &mut Echo) -> Poll<TransportError> {
-        loop {
-            let rest = echo.block.0.get(echo.sent..echo.size).unwrap_or_default();
-            if !rest.is_empty() {
-                match ready!(self.poll_write(cx, rest)) {
-                    Ok(written) => echo.sent += written,
+    #[inline]
+    pub fn poll_echo(&mut self, cx: &Context<'_>) -> Poll<TransportError> {
+        for _ in 0..BURST {
+            match self.consumer.get_mut().forward(self.producer.get_mut(), BLOCK) {
+                Ok(0) => match self.wait(cx) {
+                    Ok(true) => return Poll::Pending,
+                    Ok(false) => {}
                     Err(error) => return Poll::Ready(error),
+                },
+                Ok(size) => {
+                    self.count_received(size);
+                    self.count_sent(size);
                 }
-                continue;
+                Err(error) => return Poll::Ready(self.failed(error)),
             }
-            if echo.blocks == BURST {
-                echo.blocks = 0;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            match ready!(self.poll_read(cx, &mut echo.block.0)) {
-                Ok(size) => (echo.size, echo.sent) = (size, 0),
-                Err(error) => return Poll::Ready(error),
-            }
-            echo.blocks += 1;
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Waits for something to pass on, or for room for it; false if there is both now.
+    #[inline(never)]
+    fn wait(&mut self, cx: &Context<'_>) -> Result<bool, TransportError> {
+        self.bell.register(cx);
+        let (consumer, producer) = (self.consumer.get_mut(), self.producer.get_mut());
+        let mut sleep = || {
+            if consumer.sleep()? {
+                return Ok(true);
+            }
+            let unread = consumer.unread()?.unwrap_or(0);
+            producer.sleep(unread.min(BLOCK))
+        };
+        let waits = sleep().map_err(|error| self.failed(error))?;
+        if self.memory.is_gone() { Err(self.gone()) } else { Ok(waits) }
     }
 
     /// Takes note of a peer that restarted or went, which each half tells once.
@@ -113,19 +152,6 @@ impl<H: Hypercalls> Link<'_, H> {
             self.count_sent(text.len());
         }
         Ok(sent)
-    }
-
-    fn poll_read(&self, cx: &Context<'_>, to: &mut [u8]) -> Poll<Result<usize, TransportError>> {
-        let mut half = self.consumer.borrow_mut();
-        let attempt = |half: &mut Consumer<_, _>| Ok(Some(half.read(to)?).filter(|size| *size > 0));
-        self.poll(cx, &mut *half, attempt, Consumer::sleep).map_ok(|size| self.count_received(size))
-    }
-
-    fn poll_write(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<Result<usize, TransportError>> {
-        let mut half = self.producer.borrow_mut();
-        let attempt = |half: &mut Producer<_, _>| Ok(Some(half.write(bytes)?).filter(|n| *n > 0));
-        let sleep = |half: &mut Producer<_, _>| half.sleep(bytes.len());
-        self.poll(cx, &mut *half, attempt, sleep).map_ok(|size| self.count_sent(size))
     }
 
     /// Makes an attempt, and one more once the peer knows that we sleep.

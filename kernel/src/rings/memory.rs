@@ -1,10 +1,17 @@
 //! What a ring is made of: leased pages, and the bell at the other side.
 
 use super::channel::Counts;
-use crate::memory::shared::{Access, Lease, SharedRegion};
-use alloc::rc::Rc;
-use core::{cell::Cell, ptr::NonNull, sync::atomic::AtomicU64};
-use gunyah::{doorbell::DoorbellSource, hypercalls::Hypercalls};
+use crate::memory::shared::{Access, Lease};
+use alloc::{rc::Rc, sync::Arc};
+use core::{
+    cell::Cell,
+    ptr::NonNull,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering, compiler_fence},
+};
+use gunyah::{
+    doorbell::{DoorbellError, DoorbellSource},
+    hypercalls::Hypercalls,
+};
 use shared_ring::{Bell, MINIMUM_SIZE, Memory};
 use thiserror::Error;
 
@@ -29,8 +36,8 @@ pub enum Unfit {
 #[derive(Clone)]
 pub(super) struct RingMemory {
     lease: Rc<Lease>,
-    first: NonNull<AtomicU64>,
-    words: usize,
+    words: NonNull<[AtomicU64]>,
+    gone: Arc<AtomicBool>,
 }
 
 impl RingMemory {
@@ -43,19 +50,14 @@ impl RingMemory {
         if region.size() < MINIMUM_SIZE {
             return Err(Unfit::Small(region.size()));
         }
-        let (first, words) = (region.as_ptr().cast(), region.size() / 8);
-        Ok(Self { lease: Rc::new(lease), first, words })
+        let words = NonNull::slice_from_raw_parts(region.as_ptr().cast(), region.size() / 8);
+        let gone = region.gone().clone();
+        Ok(Self { lease: Rc::new(lease), words, gone })
     }
 
     /// What is leased.
     pub fn lease(&self) -> &Lease {
         &self.lease
-    }
-
-    /// Whether the hypervisor took pages away.
-    #[inline]
-    pub fn is_gone(&self) -> bool {
-        self.lease.regions().first().is_some_and(SharedRegion::is_gone)
     }
 }
 
@@ -63,7 +65,14 @@ impl Memory for RingMemory {
     fn words(&self) -> &[AtomicU64] {
         // SAFETY: whole pages that stay mapped for reading and writing for as long as the lease
         // lives; this VM accesses them by these atomics only.
-        unsafe { core::slice::from_raw_parts(self.first.as_ptr(), self.words) }
+        unsafe { self.words.as_ref() }
+    }
+
+    #[inline]
+    fn is_gone(&self) -> bool {
+        // The abort of an access before this sets it.
+        compiler_fence(Ordering::SeqCst);
+        self.gone.load(Ordering::Relaxed)
     }
 }
 
@@ -83,19 +92,25 @@ impl<H> Clone for Ringer<'_, H> {
 
 impl<H> Copy for Ringer<'_, H> {}
 
+impl<H> Ringer<'_, H> {
+    #[cold]
+    #[inline(never)]
+    fn refused(&self, error: DoorbellError) {
+        let failed = self.counts.unheard.get();
+        self.counts.unheard.set(failed + 1);
+        self.owes.set(error.may_pass());
+        if failed == 0 {
+            log::warn!(target: "ring", "the peer cannot be told: {error}");
+        }
+    }
+}
+
 impl<H: Hypercalls> Bell for Ringer<'_, H> {
-    #[inline]
+    #[inline(always)]
     fn ring(&self) {
         match self.source.ring(LOOK) {
             Ok(_) => self.counts.rung.set(self.counts.rung.get() + 1),
-            Err(error) => {
-                let failed = self.counts.unheard.get();
-                self.counts.unheard.set(failed + 1);
-                self.owes.set(error.may_pass());
-                if failed == 0 {
-                    log::warn!(target: "ring", "the peer cannot be told: {error}");
-                }
-            }
+            Err(error) => self.refused(error),
         }
     }
 }

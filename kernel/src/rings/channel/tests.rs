@@ -205,6 +205,24 @@ fn bytes_come_back_as_they_came() {
 }
 
 #[test]
+fn a_peer_of_bytes_that_restarts_is_served_anew() {
+    let mut rig = Rig::new();
+    for restart in 0..4 {
+        let (mut out, mut back) = rig.attach(Modes::BYTES);
+        rig.ring();
+        for text in [&b"sixteen bytes..."[..], b"and some more"] {
+            assert_eq!(out.write(text), Ok(text.len()));
+            rig.ring();
+            let mut echo = [0; 64];
+            assert_eq!(back.read(&mut echo), Ok(text.len()), "after {restart} restarts");
+            assert_eq!(&echo[..text.len()], text);
+        }
+        assert_eq!(rig.channel.state(), RingState::Open(Mode::Bytes));
+    }
+    assert!(rig.channel.counts.restarts.get() >= 3);
+}
+
+#[test]
 fn a_peer_that_was_there_first_is_found() {
     let mut rig = Rig::new();
     drop(rig.attach(Modes::BYTES));
@@ -317,10 +335,15 @@ fn memory_that_is_recalled_is_given_back_at_once() {
 fn memory_that_is_taken_away_by_force_closes_the_ring() {
     for modes in [Modes::MESSAGES, Modes::BYTES] {
         let mut rig = Rig::new();
-        let halves = rig.attach(modes);
+        let mut halves = rig.attach(modes);
+        match modes {
+            Modes::MESSAGES => assert_eq!(halves.0.try_send(&request(1, b"lost")), Ok(true)),
+            _ => assert_eq!(halves.0.write(b"lost"), Ok(4)),
+        }
         rig.tables.take_away(0x9000_0000);
         rig.ring();
         assert_eq!(rig.end(), Some(RingEnd::Gone));
+        assert_eq!(rig.channel.counts.sent.get(), 0);
         drop(halves);
     }
 }
