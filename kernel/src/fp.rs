@@ -15,8 +15,6 @@ use core::{arch::asm, time::Duration};
 const SPOILER: Interrupt = Interrupt { intid: 8, trigger: Trigger::Edge };
 /// How often it is sent.
 const TIMES: u64 = 64;
-/// The value of `ICC_SGI1R_EL1` that sends it to this CPU, affinity 0.
-const TO_THIS_CPU: u64 = (SPOILER.intid as u64) << 24 | 1;
 
 /// A line of assembly for each of the 32 registers, whose number is `\r` in it.
 macro_rules! each_register {
@@ -56,7 +54,7 @@ pub fn changed_registers(duration: Duration) -> usize {
             after = in(reg) &mut after,
             deadline = in(reg) deadline,
             out("x9") _,
-            spoiler = in(reg) TO_THIS_CPU,
+            spoiler = in(reg) gic::this_cpu().sgi(SPOILER.intid),
             inout("x10") TIMES => _,
             clobber_abi("C"),
             options(nostack),

@@ -4,6 +4,7 @@
 //! interrupts masked, before the end of the interrupt is signalled: it notes what happened and
 //! wakes a task. All other work is done in tasks. A level source is cleared in its handler.
 
+pub mod affinity;
 #[cfg(target_os = "none")]
 pub mod gic;
 

@@ -8,7 +8,10 @@
 //! group 0 would be FIQs. Whether an interrupt is edge or level is set before it is enabled, since
 //! a Gunyah queue interrupt left at its reset value, level, fires without end.
 
-use super::{Handler, Outcome, STORM, Table, Taken, Usage};
+use super::{
+    Handler, Outcome, STORM, Table, Taken, Usage,
+    affinity::{self, Affinity, Redistributor},
+};
 use crate::{
     dt::{Gic, Interrupt, Trigger},
     run::RUN_QUEUE,
@@ -18,7 +21,7 @@ use alloc::vec::Vec;
 use arm_gic::{
     IntId, InterruptGroup,
     gicv3::{
-        GicCpuInterface, GicError, GicV3, Group, SgiTarget, SgiTargetGroup,
+        GicCpuInterface, GicError, GicV3, Group,
         registers::{Gicd, GicdCtlr, GicrSgi},
     },
 };
@@ -29,7 +32,7 @@ use core::{
     sync::atomic::{AtomicU64, Ordering},
 };
 use critical_section::{CriticalSection, Mutex};
-use safe_mmio::UniqueMmioPointer;
+use safe_mmio::{UniqueMmioPointer, field_shared};
 use thiserror::Error;
 
 /// One priority for all: there is no preemption.
@@ -41,6 +44,9 @@ pub enum Error {
     /// The frames are not those of a GICv3.
     #[error("no GICv3 where the device tree says: {0}")]
     NotAGic(GicError),
+    /// None of the redistributors is that of this CPU.
+    #[error("no redistributor where the device tree says is for this CPU, affinity {0}")]
+    NoRedistributor(Affinity),
     /// An interrupt could not be programmed.
     #[error("INTID {0} refused: {1}")]
     Interrupt(u32, GicError),
@@ -64,13 +70,25 @@ static UNEXPECTED: AtomicU64 = AtomicU64::new(0);
 ///
 /// # Errors
 ///
-/// [`Error::NotAGic`].
+/// [`Error::NotAGic`], [`Error::NoRedistributor`].
 ///
 /// # Safety
 ///
 /// `gic` gives the frames of a GIC, mapped as device memory, and this is called once.
 pub unsafe fn init(gic: &Gic) -> Result<(), Error> {
-    let redistributor = gic.redistributors.first().map_or(0, |range| range.start);
+    let cpu = this_cpu();
+    let read = |start: u64| {
+        // SAFETY: the caller's promise; nothing else refers to the frames yet.
+        let frames = unsafe { UniqueMmioPointer::new(NonNull::new(start as *mut GicrSgi)?) };
+        let typer = field_shared!(field_shared!(frames, gicr), typer).read();
+        Some(Redistributor {
+            cpu: Affinity::of_mpidr(typer.core_mpidr()),
+            is_last: typer.last_redistributor(),
+            has_virtual_lpis: typer.virtual_lpis_supported(),
+        })
+    };
+    let redistributor =
+        affinity::redistributor(gic, cpu, read).ok_or(Error::NoRedistributor(cpu))?;
     let (Some(distributor), Some(redistributor)) = (
         NonNull::new(gic.distributor.start as *mut Gicd),
         NonNull::new(redistributor as *mut GicrSgi),
@@ -79,7 +97,7 @@ pub unsafe fn init(gic: &Gic) -> Result<(), Error> {
     };
     // SAFETY: the caller's promise.
     let distributor = unsafe { UniqueMmioPointer::new(distributor) };
-    // SAFETY: likewise; one CPU runs, whose redistributor is the first.
+    // SAFETY: likewise; to arm-gic this CPU, the only one that runs, is number 0.
     let mut gic = unsafe { GicV3::new(distributor, redistributor, 1) }.map_err(Error::NotAGic)?;
     gic.init_cpu(0);
     // With one security state affinity routing is bit 4 and group 1 bit 1.
@@ -88,6 +106,14 @@ pub unsafe fn init(gic: &Gic) -> Result<(), Error> {
     GicCpuInterface::enable_group1(true);
     critical_section::with(|cs| GIC.borrow_ref_mut(cs).replace(gic));
     Ok(())
+}
+
+/// Returns the affinity of this CPU.
+pub fn this_cpu() -> Affinity {
+    let mpidr: u64;
+    // SAFETY: reads MPIDR_EL1, without side effects.
+    unsafe { asm!("mrs {}, mpidr_el1", out(reg) mpidr, options(nomem, nostack, preserves_flags)) };
+    Affinity::of_mpidr(mpidr)
 }
 
 /// Has `handler` called for `interrupt` from now on. It runs with interrupts masked, and must not
@@ -144,7 +170,7 @@ fn program(gic: &mut GicV3<'_>, interrupt: Interrupt) -> Result<(), Error> {
         gic.set_interrupt_priority(id, cpu, PRIORITY)?;
         if !id.is_private() {
             // The architecture leaves the reset value of the route open: to this CPU.
-            gic.distributor().set_routing(id, Some(0))?;
+            gic.distributor().set_routing(id, Some(this_cpu().route()))?;
         }
         gic.enable_interrupt(id, cpu, true)
     };
@@ -215,11 +241,11 @@ fn stop_storm(usage: Usage, masked: CriticalSection<'_>) {
     );
 }
 
-/// Sends software-generated interrupt `intid` (0 to 15) to this CPU, number 0 of its VM.
+/// Sends software-generated interrupt `intid` (0 to 15) to this CPU.
 pub fn interrupt_this_cpu(intid: u32) {
-    let this = SgiTarget::List { affinity3: 0, affinity2: 0, affinity1: 0, target_list: 1 };
-    // Refuses INTIDs above 15, which nobody asks for.
-    let _ = GicCpuInterface::send_sgi(IntId::sgi(intid), this, SgiTargetGroup::CurrentGroup1);
+    let sgi = this_cpu().sgi(intid);
+    // SAFETY: writes ICC_SGI1R_EL1: raises an interrupt of group 1, which has a handler or is counted.
+    unsafe { asm!("msr s3_0_c12_c11_5, {}", "isb", in(reg) sgi, options(nostack)) };
 }
 
 /// Whether an interrupt is being handled, on whichever stack. Takes no lock.

@@ -123,7 +123,8 @@ pub fn vm(vcpus: usize) -> Vm {
         uri: None,
         guid: [0; 16],
         state: VmState::Running,
-        vcpus: (0..vcpus).map(Vcpu::at_start).collect(),
+        vcpus: (0..vcpus).map(|index| Vcpu::at_start(index == 0)).collect(),
+        boot_vcpu: 0,
         capabilities: CapabilityTable::default(),
         intids: Default::default(),
     }

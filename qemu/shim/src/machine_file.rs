@@ -106,6 +106,8 @@ pub struct VmConfig {
     pub ram_size: u64,
     /// Number of vCPUs.
     pub vcpus: u16,
+    /// `boot-vcpu`: the one that runs at start.
+    pub boot_vcpu: u16,
     /// IPA of the first instruction.
     pub entry: u64,
     /// x0 at entry: IPA of the device tree.

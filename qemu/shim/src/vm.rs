@@ -48,6 +48,8 @@ pub struct Vm {
     pub state: VmState,
     /// vCPUs; the affinity level 0 number is the index.
     pub vcpus: Vec<Vcpu>,
+    /// Which of them runs at start.
+    pub boot_vcpu: usize,
     /// What it may touch.
     pub capabilities: CapabilityTable,
     /// INTIDs that something drives.
@@ -55,20 +57,20 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// Powers all vCPUs but the first off, as at start.
+    /// Powers all vCPUs but one off, as at start.
     pub fn restart(&mut self) {
         self.state = VmState::Running;
         for (index, vcpu) in self.vcpus.iter_mut().enumerate() {
-            *vcpu = Vcpu::at_start(index);
+            *vcpu = Vcpu::at_start(index == self.boot_vcpu);
         }
     }
 }
 
 impl Vcpu {
-    /// vCPU number `index` when its VM starts: the first is on.
+    /// A vCPU when its VM starts, whether it is the one that runs or not.
     #[must_use]
-    pub fn at_start(index: usize) -> Self {
-        let power = if index == 0 { PowerState::On } else { PowerState::Off };
+    pub fn at_start(runs: bool) -> Self {
+        let power = if runs { PowerState::On } else { PowerState::Off };
         Self { power, entropy_calls: Vec::new() }
     }
 }

@@ -1,7 +1,7 @@
 //! From a device tree to the VM that the shim makes, or a refusal.
 
 use anyhow::{Context, Result, bail, ensure};
-use billy_dt::{self as dt, AddressRange, Interrupt, Platform};
+use billy_dt::{self as dt, AddressRange, CpuStatus, Interrupt, Platform};
 use billy_shim::machine_file::{
     DoorbellSource, GicFrames, LabelledQueuePair, QueuePair, ReceivedDoorbell, RtcConfig,
     SharedBuffer, UartConfig, UartKind, VmConfig,
@@ -9,6 +9,8 @@ use billy_shim::machine_file::{
 
 /// What the shim can give to its VM.
 const MOST_MEMORY: u64 = 2 << 30;
+/// vCPUs of the shim, of affinity 0 and so on.
+const MOST_VCPUS: u16 = 8;
 /// The shim's redistributors follow each other at this distance.
 const REDISTRIBUTOR: u64 = 0x2_0000;
 /// The INTID at which the shim has the virtual timer.
@@ -25,6 +27,7 @@ const RESOURCE_MANAGER: u16 = 0xff;
 /// The shim has nothing of the kind that the tree describes.
 pub fn vm(platform: &Platform, ram: AddressRange, seconds: u32) -> Result<VmConfig> {
     refuse_what_is_not_there(platform)?;
+    let boot_vcpu = boot_vcpu(platform)?;
     let identity = platform.identity.as_ref();
     let owner = identity.map_or(OWNER, |vm| vm.owner.unwrap_or(RESOURCE_MANAGER));
     // A channel whose peer the tree does not name has `peer-default`: the owner.
@@ -69,9 +72,10 @@ pub fn vm(platform: &Platform, ram: AddressRange, seconds: u32) -> Result<VmConf
         name: identity.and_then(|vm| vm.image_name.clone()).unwrap_or_default(),
         ram_base: ram.start,
         ram_size: ram.size,
-        // The frames of the others are there; only the first vCPU runs.
-        vcpus: 1,
-        gic: Some(frames(platform)?),
+        // The frames of the others are there; only one vCPU runs.
+        vcpus: boot_vcpu + 1,
+        boot_vcpu,
+        gic: Some(frames(platform, boot_vcpu)?),
         resource_manager: platform.resource_manager.as_ref().map(queues).transpose()?,
         queue_pairs: pairs.collect::<Result<_>>()?,
         doorbells: bells.collect(),
@@ -110,12 +114,17 @@ fn refuse_what_is_not_there(platform: &Platform) -> Result<()> {
         intid == VIRTUAL_TIMER,
         "the virtual timer at INTID {intid}: the shim has it at {VIRTUAL_TIMER}"
     );
-    match platform.cpus.first() {
-        Some(cpu) if cpu.mpidr != 0 => {
-            bail!("the first CPU has affinity {:#x}: the shim's has 0", cpu.mpidr)
-        }
-        _ => Ok(()),
-    }
+    Ok(())
+}
+
+/// Which vCPU runs at start: the first that the tree lets be used.
+fn boot_vcpu(platform: &Platform) -> Result<u16> {
+    let usable = platform.cpus.iter().find(|cpu| cpu.status == CpuStatus::Okay);
+    let affinity = usable.context("no CPU of the tree may be used")?.mpidr;
+    let vcpu = u16::try_from(affinity).ok().filter(|vcpu| *vcpu < MOST_VCPUS);
+    vcpu.with_context(|| {
+        format!("the boot CPU has affinity {affinity:#x}: the shim's vCPUs have 0 to 7")
+    })
 }
 
 /// Whether shared buffers fill all of a range of memory.
@@ -135,7 +144,7 @@ fn is_shared(platform: &Platform, memory: &AddressRange) -> bool {
 }
 
 /// The interrupt controller's frames, one redistributor for each CPU.
-fn frames(platform: &Platform) -> Result<GicFrames> {
+fn frames(platform: &Platform, boot_vcpu: u16) -> Result<GicFrames> {
     let gic = &platform.gic;
     let [redistributors] = gic.redistributors.as_slice() else {
         bail!("redistributors in {} ranges: the shim has them in one", gic.redistributors.len());
@@ -145,7 +154,7 @@ fn frames(platform: &Platform) -> Result<GicFrames> {
         stride == REDISTRIBUTOR,
         "redistributors {stride:#x} bytes apart: the shim's are {REDISTRIBUTOR:#x}"
     );
-    let count = u16::try_from(platform.cpus.len().max(1)).context("too many CPUs")?;
+    let count = u16::try_from(platform.cpus.len()).context("too many CPUs")?.max(boot_vcpu + 1);
     let (needed, size) = (u64::from(count) * REDISTRIBUTOR, redistributors.size);
     ensure!(needed <= size, "{size:#x} bytes of redistributors: {count} CPUs need {needed:#x}");
     Ok(GicFrames {
@@ -219,6 +228,14 @@ mod tests {
     }
 
     #[test]
+    fn a_vm_that_boots_on_its_second_cpu() {
+        let platform = platform("boot-cpu-1.dtb");
+        let made = vm(&platform, platform.memory[0], 7).unwrap();
+        assert_eq!((made.vcpus, made.boot_vcpu), (2, 1));
+        assert_eq!(made.gic.map(|frames| frames.count), Some(3));
+    }
+
+    #[test]
     fn a_vm_without_a_name() {
         let platform = platform("legacy-v6.dtb");
         let made = vm(&platform, platform.memory[0], 7).unwrap();
@@ -240,8 +257,8 @@ mod tests {
         assert_eq!(text, "0x20000 bytes of redistributors: 2 CPUs need 0x40000");
         let text = refused(|platform| platform.memory[0].size = 3 << 30);
         assert_eq!(text, "3072 MiB of memory: the shim has 2 GiB for its VM");
-        let text = refused(|platform| platform.cpus.retain(|cpu| cpu.mpidr != 0));
-        assert_eq!(text, "the first CPU has affinity 0x1: the shim's has 0");
+        let text = refused(|platform| platform.cpus.iter_mut().for_each(|cpu| cpu.mpidr |= 0x100));
+        assert_eq!(text, "the boot CPU has affinity 0x100: the shim's vCPUs have 0 to 7");
         let other = AddressRange { start: 0x9000_0000, size: 0x1000 };
         let text = refused(|platform| platform.memory.push(other));
         assert_eq!(text, "memory at 0x90000000 beside the first: the shim's VM has one range");

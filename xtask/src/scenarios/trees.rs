@@ -22,6 +22,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("trees::linux_binding_v2", |lab| older_binding(lab, "legacy-v2.dts", "960, 961")),
     Scenario::new("trees::launcher_of_today", launcher_of_today),
     Scenario::new("trees::vdevices_some_levels_deep", nested_vdevices),
+    Scenario::new("trees::a_boot_cpu_that_is_not_the_first", second_cpu),
     Scenario::new("trees::tree_below_the_image", tree_below_image),
     Scenario::new("trees::broken_trees_are_named", broken_trees),
     Scenario::new("trees::misplaced_trees_are_named", misplaced_trees),
@@ -120,6 +121,21 @@ fn nested_vdevices(lab: &Lab) -> Result<()> {
     billy.shows("log", &["/hypervisor/shm/ring: no memory yet"])?;
     billy.shows("ring list", &["ring 16 with VM 3: open"])?;
     expect_vm(billy, &["nested, VMID 0x80", "2 doorbells in, 2 out"])
+}
+
+/// Shared, private and software-generated interrupts reach the CPU that runs.
+fn second_cpu(lab: &Lab) -> Result<()> {
+    let script = "ring 3 5\nexpect bells 1 3";
+    let mut billy = lab.played_on(script, with_tree("boot-cpu-1.dts"))?;
+    billy.shows("fp", &["0 of 32 registers changed"])?;
+    let irq = billy.ask("irq", PROMPT)?;
+    for (intid, name) in [("8", "fp check"), ("27", "timer"), ("961", "rm rx"), ("962", "bell 3")] {
+        let mut lines = irq.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let line = lines.find(|words| words.first() == Some(&intid)).unwrap_or_default();
+        let came = line.get(2).is_some_and(|count| *count != "0");
+        ensure!(came, billy.failure(&format!("INTID {intid} ({name}) did not come")));
+    }
+    expect_vm(billy, &["nested, VMID 0x80", "CPUs        3"])
 }
 
 fn tree_below_image(lab: &Lab) -> Result<()> {

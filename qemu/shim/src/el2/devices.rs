@@ -11,8 +11,6 @@ use billy_shim::{
 
 /// How long the guest runs before others get their turn, in nanoseconds, even if it never waits.
 const TIME_SLICE: u64 = 5_000_000;
-/// The vCPU that runs.
-const VCPU: usize = 0;
 
 /// Everything but the guest itself.
 pub struct Devices {
@@ -24,6 +22,8 @@ pub struct Devices {
     pub serial: SerialLine,
     /// Time.
     pub clock: Clock,
+    /// The vCPU that runs.
+    vcpu: usize,
     list: [u64; 16],
     list_registers: usize,
     slice_runs: bool,
@@ -71,6 +71,7 @@ impl Devices {
             space,
             serial: SerialLine::new(),
             clock: Clock::new(),
+            vcpu: vm.boot_vcpu.into(),
             list: [0; 16],
             list_registers,
             slice_runs: false,
@@ -113,7 +114,7 @@ impl Devices {
     /// Hands pending virtual interrupts to the hardware, before the guest runs.
     pub fn enter(&mut self, machine: &Machine) {
         let list = &mut self.list[..self.list_registers];
-        let control = self.vgic.before_entry(VCPU, list, |intid| {
+        let control = self.vgic.before_entry(self.vcpu, list, |intid| {
             Some(machine.is_source_pending(Virq { vm: VmIndex(0), intid }))
         });
         gic::write_list(list);
@@ -124,12 +125,12 @@ impl Devices {
     pub fn leave(&mut self) {
         let list = &mut self.list[..self.list_registers];
         gic::read_list(list);
-        self.vgic.after_exit(VCPU, list, gic::take_hypervisor_control());
+        self.vgic.after_exit(self.vcpu, list, gic::take_hypervisor_control());
         self.release();
     }
 
     fn release(&mut self) {
-        while let Some(physical) = self.vgic.take_release(VCPU) {
+        while let Some(physical) = self.vgic.take_release(self.vcpu) {
             gic::deactivate_number(physical);
         }
     }
@@ -143,7 +144,7 @@ impl Devices {
                 gic::VIRTUAL_TIMER | gic::PHYSICAL_TIMER => {
                     // Stays active until the guest deactivates it through its list register.
                     let number = u32::from(intid);
-                    report(self.vgic.assert_hw(VCPU, number, number));
+                    report(self.vgic.assert_hw(self.vcpu, number, number));
                     continue;
                 }
                 gic::UART => self.serial.on_interrupt(),
@@ -158,7 +159,7 @@ impl Devices {
 
     /// Logs which interrupts end the guest's `wfi`.
     pub fn trace_pending(&self, count: u64) {
-        let pending = self.vgic.snapshot(VCPU).filter(|i| i.enabled && i.pending && !i.active);
+        let pending = self.vgic.snapshot(self.vcpu).filter(|i| i.enabled && i.pending && !i.active);
         for interrupt in pending {
             log::info!(target: "exit", "{count} wake {}", interrupt.intid);
         }
@@ -166,6 +167,6 @@ impl Devices {
 
     /// Whether the guest has an interrupt that ends its `wfi`.
     pub fn guest_is_woken(&self) -> bool {
-        self.vgic.has_pending(VCPU)
+        self.vgic.has_pending(self.vcpu)
     }
 }

@@ -15,17 +15,14 @@ use billy_shim::{
     hypercall::{Action, Registers},
     machine::{AfterEnd, Caller, Event, Machine, Outcome},
     machine_file::{MachineFile, VmConfig},
-    vgic::sgi::SgiRegister,
+    vgic::{affinity, sgi::SgiRegister},
     vm::{VmEnd, VmIndex},
 };
 use core::arch::asm;
 
-/// The VM that runs, and its vCPU.
-const CALLER: Caller = Caller { vm: VmIndex(0), vcpu: 0 };
-
 /// Stage 2 on; physical interrupts to EL2, virtual ones to EL1; WFI and SMC trap; EL1 is AArch64.
 const HCR: u64 = 1 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 13 | 1 << 19 | 1 << 31;
-/// What a Gunyah guest sees as its CPU's part number, and as its affinity.
+/// What a Gunyah guest sees as its CPU's part number, and beside its affinity.
 const VPIDR: u64 = 0xf0480;
 const VMPIDR: u64 = 0x8000_0000;
 
@@ -39,6 +36,8 @@ const WRITE: u64 = 1 << 6;
 pub struct Run {
     machine: Machine,
     config: VmConfig,
+    /// The VM that runs, and its vCPU.
+    caller: Caller,
     ram: GuestRam,
     devices: Devices,
     vcpu: Vcpu,
@@ -52,7 +51,8 @@ impl Run {
             let vcpus = file.vms.first().map_or(0, |vm| vm.vcpus);
             return Err(StartError::TooMany { vms: file.vms.len(), vcpus });
         };
-        if config.vcpus != 1 {
+        // Those before the one that runs stay off.
+        if config.vcpus != config.boot_vcpu.saturating_add(1) {
             return Err(StartError::TooMany { vms: 1, vcpus: config.vcpus });
         }
         let machine = Machine::new(file)?;
@@ -61,12 +61,13 @@ impl Run {
         space
             .map_memory(ram.ipa, ram.physical, ram.size)
             .map_err(|_| StartError::Memory { base: ram.ipa, size: ram.size })?;
-        confine_guest();
+        let caller = Caller { vm: VmIndex(0), vcpu: config.boot_vcpu.into() };
+        confine_guest(affinity::mpidr(caller.vcpu));
         space.activate();
         let devices = Devices::new(config, space);
         let vcpu = Vcpu::new(config.entry, config.tree);
         let config = config.clone();
-        let mut run = Self { machine, config, ram, devices, vcpu };
+        let mut run = Self { machine, config, caller, ram, devices, vcpu };
         let machine = &mut run.machine;
         run.devices.with_world(|world| machine.start(world))?;
         run.load()?;
@@ -123,12 +124,13 @@ impl Run {
     }
 
     fn handle(&mut self, exit: Exit) -> Option<Event> {
+        let caller = self.caller;
         match exit {
             Exit::Hvc(immediate) => self
-                .call(|machine, registers, world| machine.hvc(CALLER, immediate, registers, world)),
+                .call(|machine, registers, world| machine.hvc(caller, immediate, registers, world)),
             Exit::Smc(_) => {
                 self.vcpu.skip_instruction();
-                self.call(|machine, registers, world| machine.smc(CALLER, registers, world))
+                self.call(|machine, registers, world| machine.smc(caller, registers, world))
             }
             Exit::Wait => {
                 self.vcpu.skip_instruction();
@@ -176,7 +178,7 @@ impl Run {
             Action::Resume => None,
             Action::Yield => self.pump(),
             Action::Wait => self.wait(),
-            Action::End(end) => Some(Event::Ended(CALLER.vm, end)),
+            Action::End(end) => Some(Event::Ended(self.caller.vm, end)),
             // With one vCPU there is no other to start, and the last one is not let go.
             Action::StartVcpu { vcpu, .. } => {
                 log::error!("vCPU {vcpu} cannot be started: one runs");
@@ -233,14 +235,14 @@ impl Run {
                 None => vgic.mmio_read(ipa, size),
             };
         }
-        let machine = &mut self.machine;
-        self.devices.with_world(|world| machine.mmio(CALLER, ipa, stored, world))
+        let (machine, caller) = (&mut self.machine, self.caller);
+        self.devices.with_world(|world| machine.mmio(caller, ipa, stored, world))
     }
 
     fn system_register(&mut self, access: SystemRegisterAccess) {
         if access.register == ICC_SGI1R_EL1 && !access.read {
             let value = self.vcpu.operand(access.general);
-            self.devices.vgic.send_sgi(CALLER.vcpu, SgiRegister::Sgi1r, value);
+            self.devices.vgic.send_sgi(self.caller.vcpu, SgiRegister::Sgi1r, value);
             self.vcpu.skip_instruction();
         } else {
             log::debug!("system register {:?} is undefined for the guest", access.register);
@@ -303,7 +305,7 @@ impl Run {
 }
 
 /// Sets the traps that keep the guest in its place.
-fn confine_guest() {
+fn confine_guest(affinity: u64) {
     // SAFETY: EL2 registers that concern EL1 only.
     unsafe {
         asm!(
@@ -319,7 +321,7 @@ fn confine_guest() {
             "isb",
             hcr = in(reg) HCR,
             vpidr = in(reg) VPIDR,
-            vmpidr = in(reg) VMPIDR,
+            vmpidr = in(reg) VMPIDR | affinity,
             timers = in(reg) 3_u64,
             scratch = out(reg) _,
             options(nostack)

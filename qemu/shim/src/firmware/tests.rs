@@ -132,6 +132,6 @@ fn calls_print_their_names() {
 
 #[test]
 fn vcpus_start_with_the_first_on() {
-    assert_eq!(Vcpu::at_start(0).power, PowerState::On);
-    assert_eq!(Vcpu::at_start(1).power, PowerState::Off);
+    assert_eq!(Vcpu::at_start(true).power, PowerState::On);
+    assert_eq!(Vcpu::at_start(false).power, PowerState::Off);
 }

@@ -50,6 +50,16 @@ pub enum MachineError {
         /// As given.
         vcpus: u16,
     },
+    /// The vCPU that is to run is none of the VM's.
+    #[error("VM {vm}: vCPU {vcpu} is to run first, of {vcpus}")]
+    BootVcpu {
+        /// The VM's name.
+        vm: String,
+        /// As given, counted from 0.
+        vcpu: u16,
+        /// vCPUs there are.
+        vcpus: u16,
+    },
     /// A capability id is reserved or given twice.
     #[error("VM {vm}: capability {cap:#x} is reserved or given twice")]
     Capability {
@@ -159,6 +169,10 @@ impl Machine {
         if !(1..=MAX_VCPUS).contains(&config.vcpus) {
             return Err(MachineError::Vcpus { vm: config.name.clone(), vcpus: config.vcpus });
         }
+        if config.boot_vcpu >= config.vcpus {
+            let (vm, vcpu) = (config.name.clone(), config.boot_vcpu);
+            return Err(MachineError::BootVcpu { vm, vcpu, vcpus: config.vcpus });
+        }
         frames::check(config)?;
         let mut taken = frames::taken(config);
         let vm = VmIndex(self.vms.len());
@@ -261,7 +275,8 @@ impl Machine {
             uri: config.uri.clone(),
             guid: config.guid,
             state: VmState::Running,
-            vcpus: (0..usize::from(config.vcpus)).map(Vcpu::at_start).collect(),
+            boot_vcpu: config.boot_vcpu.into(),
+            vcpus: (0..config.vcpus).map(|n| Vcpu::at_start(n == config.boot_vcpu)).collect(),
             capabilities,
             intids,
         });

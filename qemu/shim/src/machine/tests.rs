@@ -22,6 +22,8 @@ fn contradictions_in_the_file_are_named() {
         let message = format!("VM probe-svm: {vcpus} vCPUs, not 1 to 8");
         assert_eq!(refused(|vm| vm.vcpus = vcpus), message);
     }
+    let message = "VM probe-svm: vCPU 1 is to run first, of 1";
+    assert_eq!(refused(|vm| vm.boot_vcpu = 1), message);
     let reserved = 0xffff_ffff_0000_0001;
     assert_eq!(
         refused(|vm| vm.sources[0].cap = reserved),

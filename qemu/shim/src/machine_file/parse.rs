@@ -308,6 +308,7 @@ fn vm_config(fields: &mut Fields) -> Result<VmConfig, Problem> {
         ram_base: fields.number("ram-base")?,
         ram_size: fields.number("ram-size")?,
         vcpus: fields.number_or("vcpus")?.unwrap_or(1),
+        boot_vcpu: fields.number_or("boot-vcpu")?.unwrap_or(0),
         entry: fields.number("entry")?,
         tree: fields.number("tree")?,
         ..VmConfig::default()

@@ -82,7 +82,7 @@ prop_compose! {
 prop_compose! {
     fn vm()(
         objects in objects(),
-        ids in any::<(u16, u16, u16)>(),
+        ids in any::<(u16, u16, u16, u16)>(),
         addresses in any::<(u64, u64, u64, u64)>(),
         name in any::<String>(),
         uri in option::of(any::<String>()),
@@ -97,6 +97,7 @@ prop_compose! {
             vmid: ids.0,
             owner: ids.1,
             vcpus: ids.2,
+            boot_vcpu: ids.3,
             name,
             uri,
             guid,

@@ -80,6 +80,9 @@ impl Display for VmConfig {
         write!(f, " ram-base={:#x}", self.ram_base)?;
         write!(f, " ram-size={:#x}", self.ram_size)?;
         write!(f, " vcpus={}", self.vcpus)?;
+        if self.boot_vcpu != 0 {
+            write!(f, " boot-vcpu={}", self.boot_vcpu)?;
+        }
         writeln!(f, " entry={:#x} tree={:#x}", self.entry, self.tree)?;
         if let Some(gic) = &self.gic {
             write!(f, "gic distributor={:#x}", gic.distributor)?;
