@@ -3,8 +3,8 @@
 //! RM talks to each VM over a pair of message queues and runs from its own event loop, so it does nothing until
 //! [`ResourceManager::run`] is called, at the guest's WFI and at interrupts. `reassembly` makes messages of packets,
 //! `transmit` packets of messages, `request` answers, from `information` what changes nothing, `console` keeps the
-//! consoles, `memory` the memory parcels. `behaviour` has the limits, `fault` what a script makes go wrong. The owner of a VM that is no VM of this
-//! machine is the peer, reached through [`Owner`].
+//! consoles, `memory` the memory parcels. `behaviour` has the limits, `fault` what a script makes go wrong. The owner of a VM
+//! that is no VM of this machine is the peer, reached through [`Owner`].
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -27,7 +27,7 @@ pub mod resource;
 mod transmit;
 
 pub use behaviour::Behaviour;
-use console::{ConsoleState, Side};
+use console::ConsoleState;
 pub use fault::Fault;
 use fault::Faults;
 use memory::Memory;
@@ -204,104 +204,10 @@ impl ResourceManager {
         link.transmitter.notify(notification, &self.behaviour)
     }
 
-    /// A script has the next `count` messages of this id, requests with their replies or notifications, go wrong.
-    pub fn plan_fault(&mut self, vm: VmIndex, id: MessageId, fault: Fault, count: u64) {
-        if let Some(link) = self.link_of(vm) {
-            self.links[link].faults.plan(id, fault, count);
-        }
-    }
-
-    /// A script sends a packet to the VM as if RM did, whatever is in it.
-    pub fn send_packet(
-        &mut self,
-        vm: VmIndex,
-        packet: Vec<u8>,
-        objects: &mut Objects,
-        interrupts: &mut dyn VirtualInterrupts,
-    ) {
-        if let Some(link) = self.link_of(vm) {
-            let outgoing = Outgoing::raw(packet);
-            // Without memory for it, it is lost like any other.
-            if self.links[link].transmitter.notify(outgoing, &self.behaviour).is_ok() {
-                self.transmit(link, objects, interrupts);
-            }
-        }
-    }
-
-    /// A script sends a notification to the VM.
-    ///
-    /// # Errors
-    ///
-    /// `ARGUMENT_INVALID` if RM does not serve the VM; `NOMEM`; `MSG_INVALID` if it is too long.
-    pub fn send_notification(
-        &mut self,
-        vm: VmIndex,
-        id: MessageId,
-        content: Vec<u8>,
-        objects: &mut Objects,
-        interrupts: &mut dyn VirtualInterrupts,
-    ) -> Result<(), RmError> {
-        let link = self.link_of(vm).ok_or(RmError::ArgumentInvalid)?;
-        self.notify(link, id, content)?;
-        self.transmit(link, objects, interrupts);
-        Ok(())
-    }
-
     /// The queue on which the VM hears from RM.
     #[must_use]
     pub fn answers_queue(&self, vm: VmIndex) -> Option<QueueIndex> {
         self.link_of(vm).map(|link| self.links[link].answers)
-    }
-
-    /// The peer, as owner, opens or closes the VM's console.
-    ///
-    /// # Errors
-    ///
-    /// `ARGUMENT_INVALID` if the VM has no console.
-    pub fn owner_open(&mut self, vm: VmIndex, open: bool) -> Result<(), RmError> {
-        let link = self.link_of(vm).ok_or(RmError::ArgumentInvalid)?;
-        let console = self.links[link].console.as_mut();
-        console.ok_or(RmError::ArgumentInvalid)?.owner_open = open;
-        Ok(())
-    }
-
-    /// The peer, as owner, writes to the VM's console. More than [`Behaviour::longest_write`] bytes are dropped in silence.
-    ///
-    /// # Errors
-    ///
-    /// `ARGUMENT_INVALID` if the VM has no console, `DENIED` if the owner has not opened it, `NOMEM` if too much waits
-    /// for the VM already.
-    pub fn owner_write(
-        &mut self,
-        vm: VmIndex,
-        bytes: &[u8],
-        objects: &mut Objects,
-        interrupts: &mut dyn VirtualInterrupts,
-    ) -> Result<(), RmError> {
-        let link = self.link_of(vm).ok_or(RmError::ArgumentInvalid)?;
-        if bytes.len() > usize::from(self.behaviour.longest_write) {
-            return Ok(());
-        }
-        let console = self.links[link].console.as_ref();
-        match console.ok_or(RmError::ArgumentInvalid)?.check(Side::Owner)? {
-            console::Listening::No => Ok(()),
-            console::Listening::Yes => {
-                let chars = console::chars(0, bytes);
-                match self.notify(link, MessageId::CONSOLE_CHARS, chars) {
-                    Err(RmError::Nomem) if self.behaviour.silent_without_memory => return Ok(()),
-                    result => result?,
-                }
-                self.transmit(link, objects, interrupts);
-                Ok(())
-            }
-        }
-    }
-
-    /// Whether the VM has its console open.
-    #[must_use]
-    pub fn is_console_open(&self, vm: VmIndex) -> bool {
-        let console = self.link_of(vm).and_then(|link| self.links[link].console);
-        console.is_some_and(|console| console.self_open)
     }
 
     /// Messages that wait for room in the VM's queue.

@@ -7,7 +7,9 @@ use gunyah_abi::rm::{MessageId, RmError, SELF_VMID};
 use zerocopy::IntoBytes;
 
 use super::{Owner, ResourceManager};
-use crate::vm::Vm;
+use crate::object::Objects;
+use crate::seam::VirtualInterrupts;
+use crate::vm::{Vm, VmIndex};
 
 /// Which sides of a console are open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +57,56 @@ impl ConsoleState {
             Side::Own => self.self_open = open,
             Side::Owner => self.owner_open = open,
         }
+    }
+}
+
+impl ResourceManager {
+    /// The peer, as owner, opens or closes the VM's console.
+    ///
+    /// # Errors
+    ///
+    /// `ARGUMENT_INVALID` if the VM has no console.
+    pub fn owner_open(&mut self, vm: VmIndex, open: bool) -> Result<(), RmError> {
+        let link = self.link_of(vm).ok_or(RmError::ArgumentInvalid)?;
+        let console = self.links[link].console.as_mut();
+        console.ok_or(RmError::ArgumentInvalid)?.owner_open = open;
+        Ok(())
+    }
+
+    /// The peer, as owner, writes to the VM's console. More than [`Behaviour::longest_write`](super::Behaviour::longest_write) bytes are dropped in silence.
+    ///
+    /// # Errors
+    ///
+    /// `ARGUMENT_INVALID` if the VM has no console, `DENIED` if the owner has not opened it, `NOMEM` if too much waits
+    /// for the VM already.
+    pub fn owner_write(
+        &mut self,
+        vm: VmIndex,
+        bytes: &[u8],
+        objects: &mut Objects,
+        interrupts: &mut dyn VirtualInterrupts,
+    ) -> Result<(), RmError> {
+        let link = self.link_of(vm).ok_or(RmError::ArgumentInvalid)?;
+        if bytes.len() > usize::from(self.behaviour.longest_write) {
+            return Ok(());
+        }
+        let console = self.links[link].console.as_ref();
+        if console.ok_or(RmError::ArgumentInvalid)?.check(Side::Owner)? == Listening::No {
+            return Ok(());
+        }
+        match self.notify(link, MessageId::CONSOLE_CHARS, chars(SELF_VMID, bytes)) {
+            Err(RmError::Nomem) if self.behaviour.silent_without_memory => return Ok(()),
+            result => result?,
+        }
+        self.transmit(link, objects, interrupts);
+        Ok(())
+    }
+
+    /// Whether the VM has its console open.
+    #[must_use]
+    pub fn is_console_open(&self, vm: VmIndex) -> bool {
+        let console = self.link_of(vm).and_then(|link| self.links[link].console);
+        console.is_some_and(|console| console.self_open)
     }
 }
 

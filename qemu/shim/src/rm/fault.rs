@@ -4,6 +4,12 @@ use alloc::vec::Vec;
 
 use gunyah_abi::rm::{MessageId, RmError};
 
+use super::ResourceManager;
+use super::transmit::Outgoing;
+use crate::object::Objects;
+use crate::seam::VirtualInterrupts;
+use crate::vm::VmIndex;
+
 /// Bytes of a packet's header whose place the faults know.
 const TYPE_AND_FRAGMENTS: usize = 1;
 const SEQUENCE: core::ops::Range<usize> = 2..4;
@@ -119,6 +125,51 @@ fn each(packets: &mut [Vec<u8>], place: core::ops::Range<usize>, change: impl Fn
         if let Some(bytes) = packet.get_mut(place.clone()) {
             change(bytes);
         }
+    }
+}
+
+impl ResourceManager {
+    /// A script has the next `count` messages of this id, requests with their replies or notifications, go wrong.
+    pub fn plan_fault(&mut self, vm: VmIndex, id: MessageId, fault: Fault, count: u64) {
+        if let Some(link) = self.link_of(vm) {
+            self.links[link].faults.plan(id, fault, count);
+        }
+    }
+
+    /// A script sends a packet to the VM as if RM did, whatever is in it.
+    pub fn send_packet(
+        &mut self,
+        vm: VmIndex,
+        packet: Vec<u8>,
+        objects: &mut Objects,
+        interrupts: &mut dyn VirtualInterrupts,
+    ) {
+        if let Some(link) = self.link_of(vm) {
+            let outgoing = Outgoing::raw(packet);
+            // Without memory for it, it is lost like any other.
+            if self.links[link].transmitter.notify(outgoing, &self.behaviour).is_ok() {
+                self.transmit(link, objects, interrupts);
+            }
+        }
+    }
+
+    /// A script sends a notification to the VM.
+    ///
+    /// # Errors
+    ///
+    /// `ARGUMENT_INVALID` if RM does not serve the VM; `NOMEM`; `MSG_INVALID` if it is too long.
+    pub fn send_notification(
+        &mut self,
+        vm: VmIndex,
+        id: MessageId,
+        content: Vec<u8>,
+        objects: &mut Objects,
+        interrupts: &mut dyn VirtualInterrupts,
+    ) -> Result<(), RmError> {
+        let link = self.link_of(vm).ok_or(RmError::ArgumentInvalid)?;
+        self.notify(link, id, content)?;
+        self.transmit(link, objects, interrupts);
+        Ok(())
     }
 }
 
