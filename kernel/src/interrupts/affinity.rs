@@ -1,4 +1,4 @@
-//! Which of the GIC's redistributors is this CPU's, and how interrupts name a CPU.
+//! Which redistributor of the GIC is this CPU's, and how interrupts name a CPU.
 //!
 //! The boot CPU is the first one that may be used, which need not be number 0 of its VM.
 

@@ -1,4 +1,4 @@
-//! Nodes that the Resource Manager generates, in all the shapes that it gives them.
+//! Nodes that the Resource Manager generates, in all the shapes it gives them.
 
 use crate::support::{cells, changed, child, node, set, text};
 use billy_dt::{AddressRange, Platform};
