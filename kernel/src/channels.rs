@@ -195,9 +195,14 @@ where
         self.list.borrow().iter().all(Channel::is_quiet)
     }
 
-    /// Keeps a capability from being used as a channel: it belongs to somebody else.
+    /// Keeps a capability from being used as a channel, whoever lists it: it is the Resource Manager's or
+    /// a UART's.
     pub fn set_foreign(&self, capability: CapabilityId) {
         self.foreign.borrow_mut().push(capability);
+    }
+
+    fn is_foreign(&self, capability: CapabilityId) -> bool {
+        self.foreign.borrow().contains(&capability)
     }
 
     /// Adds a doorbell that is received, enables its interrupt and starts its service.
@@ -331,8 +336,8 @@ where
             if let Some(owner) = self.owner(capability) {
                 return twice(alloc::format!("{owner}"));
             }
-            if self.foreign.borrow().contains(&capability) {
-                return twice("the Resource Manager's".into());
+            if self.is_foreign(capability) {
+                return twice("the Resource Manager's or a UART's".into());
             }
             if capabilities.iter().take(n).any(|other| *other == capability) {
                 return twice("its other end".into());

@@ -37,6 +37,7 @@ where
             let is_of_uart = |uart: &dt::Uart| uart.interrupt.is_some_and(|its| its.intid == intid);
             if platform.uarts.iter().any(is_of_uart) {
                 // It is the UART's interrupt, and its driver's business.
+                self.set_foreign(bell.capability);
                 continue;
             }
             let about = About::tree(bell.label, None, &bell.path);

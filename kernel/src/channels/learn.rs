@@ -131,6 +131,7 @@ where
                 _ => continue,
             };
             let problem = match resource.capability {
+                Some(capability) if self.is_foreign(capability) => continue,
                 None => Some(ChannelError::NoCapability),
                 Some(_) if needs_interrupt && resource.intid.is_none() => {
                     Some(ChannelError::NoInterrupt)

@@ -1,6 +1,7 @@
 //! The registry against a fake hypervisor, a fake board, and a Resource Manager's lists.
 
 pub(crate) mod board;
+mod boot;
 mod follow;
 mod late;
 

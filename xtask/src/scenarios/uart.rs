@@ -27,6 +27,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("uart::serves_when_rm_refuses_the_console", refused),
     Scenario::new("uart::one_that_is_not_there_is_survived", absent),
     Scenario::new("uart::serves_when_asked_for", asked_for),
+    Scenario::new("uart::the_doorbell_that_interrupts_is_no_bell", no_bell),
     Scenario::new("uart::the_resource_manager_comes_first", manager_first),
     Scenario::new("uart::without_any_console_services_run", no_console),
     Scenario::new("uart::console_none_is_silent", silent),
@@ -159,6 +160,24 @@ fn asked_for(lab: &Lab) -> Result<()> {
         contains(&billy, &log, line)?;
         let irq = billy.ask("irq", PROMPT)?;
         contains(&billy, &irq, "uart")?;
+        billy.power_off()?;
+    }
+    Ok(())
+}
+
+fn no_bell(lab: &Lab) -> Result<()> {
+    for (bootargs, line) in
+        [("console=ttyS0", "Ns16550a, ByInterrupt"), ("console=rm", "console: open (backlog")]
+    {
+        let (bootargs, uart) = (Some(bootargs.to_owned()), Some(UartChoice::Ns16550aDoorbell));
+        let mut billy = lab.boot(options(Variation { bootargs, uart, ..Variation::default() }))?;
+        billy.shows("rm resources", &["DOORBELL (1) label 8, with VMID 0x3", "INTID 37"])?;
+        let log = billy.ask("log", PROMPT)?;
+        contains(&billy, &log, line)?;
+        ensure!(!log.contains("label 8"), billy.failure("the UART's doorbell is news"));
+        let bells = billy.ask("bell list", PROMPT)?;
+        contains(&billy, &bells, "bell 3")?;
+        ensure!(!bells.contains("bell 8"), billy.failure("the UART's doorbell is a bell"));
         billy.power_off()?;
     }
     Ok(())
