@@ -56,7 +56,7 @@ pub struct DoorbellStatistics {
     pub rings: u64,
     /// Hypercalls that failed.
     pub errors: u64,
-    /// Looks without a vIRQ that found flags: vIRQs that were lost.
+    /// Looks without a vIRQ that found flags: vIRQs that were lost, or late.
     pub found: u64,
 }
 

@@ -141,6 +141,6 @@ pub struct QueueStatistics {
     pub waits: u64,
     /// Hypercalls that failed otherwise, broken answers included.
     pub errors: u64,
-    /// Looks without a vIRQ that found messages, or room: vIRQs that were lost.
+    /// Looks without a vIRQ that found messages, or room: vIRQs that were lost, or late.
     pub found: u64,
 }

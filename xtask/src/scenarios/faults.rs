@@ -27,6 +27,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("faults::rm_sends_empty_messages", broken_rm),
     Scenario::new("faults::level_and_edge_swapped", swapped),
     Scenario::new("faults::lost_interrupts", lost),
+    Scenario::new("faults::late_interrupts", late),
     Scenario::new("faults::doubled_interrupts", doubled),
     Scenario::new("faults::spurious_interrupts", spurious),
     Scenario::new("faults::doorbell_calls_answer_every_error", bell_errors),
@@ -203,6 +204,21 @@ fn lost(lab: &Lab) -> Result<()> {
     }
     let stats = billy.ask("rm stats", PROMPT)?;
     ensure!(!stats.contains("interrupts lost 0"), billy.failure("no lost interrupt is counted"));
+    is_well(billy)
+}
+
+fn late(lab: &Lab) -> Result<()> {
+    // As if the senders ran on another CPU: what they sent is found before its interrupt comes.
+    let script = "silent on\nwait ms 6000\nirq 962 lose\nburst 3 0x1 1\nirq 964 lose\nsend 2 hello\ntype \"\\r\"\n\
+                  expect bells 1 within 30000\nirq 962 raise\n\
+                  expect message 2 hello within 30000\nirq 964 raise\nwait ms 100";
+    let mut billy = lab.played(script)?;
+    billy.shows("bell list", &["kicks 1, answered 1"])?;
+    let log = billy.ask("log", PROMPT)?;
+    ensure!(
+        !log.contains("was lost"),
+        billy.failure("an interrupt that came late is told as lost")
+    );
     is_well(billy)
 }
 
