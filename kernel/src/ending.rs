@@ -6,10 +6,17 @@
 //! not listen, can hold it up.
 
 use crate::{channels::Channels, services::Directory, task::yield_now, watched::Watched};
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 use core::time::Duration;
 use embassy_futures::select::{Either, select};
-use gunyah::{hypercalls::Hypercalls, rm::Timer};
+use gunyah::{
+    hypercalls::Hypercalls,
+    rm::{
+        Timer,
+        event::{Event, Events, Received},
+    },
+};
+use gunyah_abi::rm::MessageId;
 
 /// How long services may take to answer what was received.
 pub const DRAIN: Duration = Duration::from_secs(1);
@@ -38,6 +45,14 @@ pub enum Stage {
     Draining(End),
     /// Nothing is left but to close the console.
     Drained(End),
+}
+
+/// What the owner wishes: of several wishes for the end one is enough.
+pub type Wishes = Events<1>;
+
+/// The owner's wishes, for the Resource Manager's client to put them in.
+pub fn wishes() -> Arc<Wishes> {
+    Arc::new(Events::only(&[MessageId::VM_SHUTDOWN]))
 }
 
 /// The end, for those who want it and those who wait for it.
@@ -75,9 +90,10 @@ impl Ending {
         OpenConsole(self)
     }
 
-    /// Waits until somebody asks, sees to the end, and returns how it is to be.
+    /// Waits until somebody asks or the owner wishes it, sees to the end, and returns how it is to be.
     pub async fn see_to<H, C>(
         &self,
+        wishes: &Wishes,
         channels: &Channels<H, C>,
         directory: &Directory,
         clock: &impl Timer,
@@ -90,7 +106,14 @@ impl Ending {
             Stage::Draining(end) => Some(end),
             _ => None,
         };
-        let end = self.stage.until(asked).await;
+        let end = match select(self.stage.until(asked), owner_asks(wishes)).await {
+            Either::First(end) => end,
+            Either::Second(reason) => {
+                log::info!(target: "end", "the owner asks for the end, reason {reason:#x}");
+                self.ask(End::PowerOff);
+                End::PowerOff
+            }
+        };
         log::info!(target: "end", "{}", match end {
             End::PowerOff => "services drain, then power is off",
             End::Reboot => "services drain, then it starts again",
@@ -126,6 +149,14 @@ impl Ending {
             log::warn!(target: "end", "the console is not closed after {} ms", CLOSE.as_millis());
         }
         end
+    }
+}
+
+async fn owner_asks(wishes: &Wishes) -> u32 {
+    loop {
+        if let Received::Event(Event::Shutdown { reason }) = wishes.next().await {
+            return reason;
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     console::session,
     critical, debugger,
     dt::{Interrupt, QueuePair, Trigger},
-    ending::{End, Ending},
+    ending::{self, End, Ending},
     hardware::{TIMERS, ThisCpu, VirtualTimer},
     interrupts::{Handler, gic},
     last_words, power,
@@ -176,6 +176,18 @@ pub fn for_ever(ready: Ready) -> ! {
     }
     let shell = session::run(system, manager, hypervisor, executor.spawner());
     executor.spawn("shell", shell);
+    // The owner may want the end while nobody reads what the shell writes.
+    let wishes = ending::wishes();
+    if let Some(manager) = manager {
+        manager.subscribe(wishes.clone());
+    }
+    executor.spawn("end", async move {
+        let System { ending, channels, directory, .. } = system;
+        match ending.see_to(&wishes, channels, directory, &KernelTimer).await {
+            End::PowerOff => power::off(),
+            End::Reboot => power::reset(),
+        }
+    });
     // Masked since the first instruction; the executor leaves that as it finds it.
     critical::unmask();
     executor.run()
@@ -189,13 +201,6 @@ pub fn start_late(system: &'static System<Hypervisor, KernelTimer>, spawner: &Sp
     }
     spawner.spawn("watch", async move {
         watch::watch(system, &KernelTimer).await;
-    });
-    spawner.spawn("end", async move {
-        let ending = &system.ending;
-        match ending.see_to(&system.channels, system.directory, &KernelTimer).await {
-            End::PowerOff => power::off(),
-            End::Reboot => power::reset(),
-        }
     });
     if let Some(manager) = system.manager {
         spawner.spawn("rm events", async move {

@@ -1,14 +1,13 @@
 //! The one task that follows what the Resource Manager tells, and asks what it does not tell.
 //!
-//! It tells when a VM starts, ends, or wants this one to end. It does not tell of new resources,
-//! so those of a VM are asked for when that VM runs. Where events were missed, everything is asked
-//! again.
+//! It tells when a VM starts or ends. It does not tell of new resources, so those of a VM are asked
+//! for when that VM runs. Where events were missed, everything is asked again.
 //!
 //! What is told comes before what is to be asked: however slowly the Resource Manager answers, the
 //! end of a VM closes its channels at once, and then has its memory released.
 
 use super::peers::{MOST_PEERS, News, has_ended};
-use crate::{ending::End, system::System};
+use crate::system::System;
 use alloc::{sync::Arc, vec::Vec};
 use core::cell::RefCell;
 use gunyah::{
@@ -23,11 +22,10 @@ use gunyah_abi::rm::{MessageId, RM_VMID};
 /// Events that can wait for their turn.
 pub const EVENTS: usize = 32;
 
-/// What is followed here; who follows what happens to memory has events of its own.
+/// What is followed here; what happens to memory, and this VM's own end, others follow.
 const FOLLOWED: &[MessageId] = &[
     MessageId::VM_STATUS,
     MessageId::VM_EXITED,
-    MessageId::VM_SHUTDOWN,
     MessageId::VM_IRQ_LENT,
     MessageId::VM_IRQ_RELEASED,
     MessageId::VM_IRQ_ACCEPTED,
@@ -119,11 +117,8 @@ where
                 log::info!(target: "rm", "VM {vmid:#x} ended: {exit}");
                 self.peer_ended(*vmid, number);
             }
-            Event::Shutdown { reason } => {
-                log::info!(target: "rm", "the owner asks for the end, reason {reason:#x}");
-                self.system.ending.ask(End::PowerOff);
-            }
-            Event::MemShared(_)
+            Event::Shutdown { .. }
+            | Event::MemShared(_)
             | Event::MemReleased { .. }
             | Event::MemAccepted { .. }
             | Event::MemRecall { .. } => {}

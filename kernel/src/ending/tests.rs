@@ -11,10 +11,12 @@ fn tasks<'r>(rig: &'r Rig, ended: &'r Cell<Option<End>>) -> (Tasks<'r>, usize) {
     for (_, task) in rig.board.take_tasks() {
         tasks.spawn(task);
     }
-    let end = tasks.spawn(async {
+    let wishes = wishes();
+    rig.client.subscribe(wishes.clone());
+    let end = tasks.spawn(async move {
         let system = &rig.system;
-        let see_to = system.ending.see_to(&system.channels, system.directory, &rig.setup.timer);
-        ended.set(Some(see_to.await));
+        let (channels, timer) = (&system.channels, &rig.setup.timer);
+        ended.set(Some(system.ending.see_to(&wishes, channels, system.directory, timer).await));
     });
     tasks.run_until_idle();
     (tasks, end)
@@ -106,4 +108,20 @@ fn a_console_that_closes_is_waited_for() {
     let took = pass(&rig, &mut tasks, &ended);
     assert!(tasks.is_done(console) && tasks.is_done(task));
     assert!((CLOSE / 2..CLOSE).contains(&took), "{took:?}");
+}
+
+#[test]
+fn the_owner_may_ask_for_it() {
+    let (mut rig, ended) = (Rig::new(), Cell::new(None));
+    let client = rig.client;
+    // It asks before any task has run.
+    rig.setup.rm.notify(MessageId::VM_SHUTDOWN, &[5, 0, 0, 0]);
+    rig.setup.rm.step();
+    {
+        let (mut tasks, _) = tasks(&rig, &ended);
+        tasks.spawn(async { panic!("{}", client.run().await) });
+        assert!(pass(&rig, &mut tasks, &ended) < Duration::from_millis(20));
+    }
+    assert_eq!(ended.get(), Some(End::PowerOff));
+    assert_eq!(rig.system.ending.stage(), Stage::Drained(End::PowerOff));
 }

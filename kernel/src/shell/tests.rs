@@ -3,7 +3,7 @@
 pub(crate) mod rig;
 
 use super::{commands::Next, run};
-use crate::ending::End;
+use crate::ending::{End, wishes};
 use crate::services::{Identity, Medium, shipped};
 use crate::shell::Audience;
 use gunyah::fake::{Fault, Reaction, Tasks};
@@ -370,7 +370,7 @@ fn the_shell_prompts_echoes_and_ends() {
         assert_eq!(end, Ok(End::PowerOff));
     });
     tasks.spawn(async {
-        system.ending.see_to(&system.channels, system.directory, &clock).await;
+        system.ending.see_to(&wishes(), &system.channels, system.directory, &clock).await;
     });
     setup.settle(client, &mut tasks);
     assert!(tasks.is_done(shell));

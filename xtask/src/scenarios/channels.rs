@@ -14,6 +14,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("channels::what_is_gone_is_closed_and_comes_again", come_and_go),
     Scenario::new("channels::shutdown_answers_what_came", shutdown),
     Scenario::new("channels::shutdown_without_a_console", shutdown_unseen),
+    Scenario::new("channels::shutdown_before_the_first_prompt", shutdown_unheard),
     Scenario::new("channels::sixty_four_idle_channels_cost_nothing", idle),
 ];
 
@@ -95,6 +96,16 @@ fn shutdown_unseen(lab: &Lab) -> Result<()> {
     let script = "expect console \"billy> \" within 60000\n\
                   hypercall msgqueue_send 30 every\nshutdown\nexpect exit off within 20000\n";
     lab.scripted(script)?.expect_exit(Outcome::End)?;
+    Ok(())
+}
+
+fn shutdown_unheard(lab: &Lab) -> Result<()> {
+    // The owner reads nothing: the first prompt is not yet written.
+    let script =
+        "rm CONSOLE_WRITE refuse 1 1000\nexpect open\nshutdown 5\nexpect exit off within 8000\n";
+    let mut billy = lab.scripted(script)?;
+    let said = billy.expect_exit(Outcome::End)?;
+    ensure!(!said.contains("billy>"), billy.failure("the prompt was written"));
     Ok(())
 }
 

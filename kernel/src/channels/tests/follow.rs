@@ -2,7 +2,6 @@
 
 use crate::{
     channels::{About, follow},
-    ending::{End, Stage},
     shell::tests::rig::Rig,
 };
 use core::cell::Cell;
@@ -50,14 +49,6 @@ fn a_peer_that_runs_is_asked_for() {
     let count = asked.iter().filter(|id| **id == MessageId::VM_GET_HYP_RESOURCES).count();
     // The owner at first, then the peer.
     assert_eq!(count, 2, "{asked:?}");
-}
-
-#[test]
-fn the_owner_may_ask_for_the_end() {
-    let mut rig = Rig::new();
-    assert_eq!(rig.system.ending.stage(), Stage::Running);
-    told(&mut rig, &[(MessageId::VM_SHUTDOWN, &[5, 0, 0, 0])]);
-    assert_eq!(rig.system.ending.stage(), Stage::Draining(End::PowerOff));
 }
 
 #[test]
