@@ -6,7 +6,7 @@ use core::future::poll_fn;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::{Context, Poll, Waker};
 use gunyah_abi::rm::MessageId;
-use heapless::Deque;
+use heapless::deque::{Deque, DequeView};
 use spin::mutex::SpinMutex;
 
 /// What a subscriber gets.
@@ -24,10 +24,16 @@ static ARRIVED: AtomicU64 = AtomicU64::new(0);
 struct Queue<const N: usize> {
     /// With the number of each.
     events: Deque<(u64, Event), N>,
+    losses: Losses,
+    waker: Option<Waker>,
+}
+
+#[derive(Default)]
+struct Losses {
     /// Events lost that nobody was told of.
     missed: u64,
-    lost: u64,
-    waker: Option<Waker>,
+    /// All that were lost.
+    all: u64,
 }
 
 /// Events for one subscriber, `N` at most; of more the oldest are lost, and counted. It allocates only for the lists of
@@ -54,7 +60,8 @@ impl<const N: usize> Events<N> {
 
     /// Makes a queue for some of [`Event::ALL`].
     pub const fn only(interest: &'static [MessageId]) -> Self {
-        let queue = Queue { events: Deque::new(), missed: 0, lost: 0, waker: None };
+        let losses = Losses { missed: 0, all: 0 };
+        let queue = Queue { events: Deque::new(), losses, waker: None };
         Self { interest, queue: SpinMutex::new(queue) }
     }
 
@@ -85,7 +92,7 @@ impl<const N: usize> Events<N> {
 
     /// Events lost since the queue was made.
     pub fn lost(&self) -> u64 {
-        self.queue.lock().lost
+        self.queue.lock().losses.all
     }
 
     fn poll_next(&self, cx: &mut Context<'_>) -> Poll<(u64, Received)> {
@@ -103,36 +110,40 @@ impl<const N: usize> Events<N> {
 
 impl<const N: usize> Queue<N> {
     fn take(&mut self) -> Option<(u64, Received)> {
-        match core::mem::take(&mut self.missed) {
+        match core::mem::take(&mut self.losses.missed) {
             0 => self.events.pop_front().map(|(number, event)| (number, Received::Event(event))),
             missed => Some((Events::<N>::newest(), Received::Missed(missed))),
         }
     }
+}
 
-    fn lose(&mut self) {
+impl Losses {
+    fn count(&mut self) {
         self.missed = self.missed.saturating_add(1);
-        self.lost = self.lost.saturating_add(1);
+        self.all = self.all.saturating_add(1);
     }
+}
 
-    fn put(&mut self, event: Event) {
-        if let Event::VmStatus { vmid, status } = &event {
-            let waiting = self.events.iter_mut().rev().find_map(|waiting| match waiting {
-                (_, Event::VmStatus { vmid: of, status }) if of == vmid => Some(status),
-                _ => None,
-            });
-            if let Some(waiting) = waiting.filter(|waiting| waiting.vm == status.vm) {
-                *waiting = *status;
-                return;
-            }
+/// Puts an event into a queue of whatever size; `None` is one there is no memory for.
+fn put(event: Option<Event>, events: &mut DequeView<(u64, Event)>, losses: &mut Losses) {
+    let Some(event) = event else { return losses.count() };
+    if let Event::VmStatus { vmid, status } = &event {
+        let waiting = events.iter_mut().rev().find_map(|waiting| match waiting {
+            (_, Event::VmStatus { vmid: of, status }) if of == vmid => Some(status),
+            _ => None,
+        });
+        if let Some(waiting) = waiting.filter(|waiting| waiting.vm == status.vm) {
+            *waiting = *status;
+            return;
         }
-        if self.events.is_full() {
-            self.events.pop_front();
-            self.lose();
-        }
-        let number = ARRIVED.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.events.push_back((number, event)).is_err() {
-            self.lose();
-        }
+    }
+    if events.is_full() {
+        events.pop_front();
+        losses.count();
+    }
+    let number = ARRIVED.fetch_add(1, Ordering::Relaxed) + 1;
+    if events.push_back((number, event)).is_err() {
+        losses.count();
     }
 }
 
@@ -141,16 +152,17 @@ impl<const N: usize> NotificationHandler for Events<N> {
         if !self.interest.contains(&notification.id) {
             return Claim::No;
         }
-        let event = Event::parse(notification.id, notification.content);
-        let mut queue = self.queue.lock();
-        match event {
-            Ok(event) => queue.put(event),
-            Err(NoEvent::NoMemory) => queue.lose(),
+        let event = match Event::parse(notification.id, notification.content) {
+            Ok(event) => Some(event),
+            Err(NoEvent::NoMemory) => None,
             Err(NoEvent::Malformed) => return Claim::Malformed,
             Err(NoEvent::Other) => return Claim::No,
-        }
-        let waker = queue.waker.take();
-        drop(queue);
+        };
+        let waker = {
+            let Queue { events, losses, waker } = &mut *self.queue.lock();
+            put(event, events, losses);
+            waker.take()
+        };
         if let Some(waker) = waker {
             waker.wake();
         }
