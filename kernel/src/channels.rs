@@ -1,4 +1,4 @@
-//! Channels: every doorbell, message queue and shared buffer that there is right now.
+//! Channels: every doorbell, message queue and shared buffer there is right now.
 //!
 //! The registry is filled from the device tree at boot. Later the Resource Manager tells what is
 //! there: what is new is made, its interrupt enabled and its service started; what is gone is

@@ -1,4 +1,4 @@
-//! Rings: channels to other VMs through memory that both write, with a doorbell each way.
+//! Rings: channels through memory that two VMs write, with a doorbell each way.
 //!
 //! A ring carries what its peer says in the header: messages, which go to the services as those of
 //! a message queue do, or bytes, which go back as they came. The peer is not trusted: what it

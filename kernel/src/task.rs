@@ -1,4 +1,4 @@
-//! Cooperative tasks: futures polled first in, first out, and a sleep that loses no wake-up.
+//! Cooperative tasks: polled first in, first out, and no wake-up is lost.
 //!
 //! A task is a `'static` future with a name. It runs until it awaits something; whoever makes
 //! that something happen, mostly an interrupt handler, wakes the task, which puts its slot number

@@ -1,4 +1,4 @@
-//! A byte and message ring over one buffer that two VMs share, and a pair of doorbells.
+//! A byte and message ring over a buffer that two VMs share, and two doorbells.
 //!
 //! | item | what |
 //! |---|---|

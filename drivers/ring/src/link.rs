@@ -1,4 +1,4 @@
-//! What both ends of a direction do alike: handshake, sessions, sleeping and waking.
+//! What both ends of a direction do alike: handshake, sessions, sleep and wake.
 //!
 //! Each side writes one line of a direction and reads the other's. The position in it is one word, so an index is never
 //! taken for one of another session.

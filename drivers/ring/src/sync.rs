@@ -1,3 +1,3 @@
-//! The atomics the ring is made of; the race checker compiles the core with its own.
+//! The atomics the ring is made of; the race checker brings its own.
 
 pub(crate) use core::sync::atomic::{AtomicU64, Ordering, fence};

@@ -1,4 +1,4 @@
-//! What every channel has, whatever it is: label, peer, where it came from, whether it is in use.
+//! What every channel has: label, peer, origin, whether it is in use.
 
 use super::Gate;
 use crate::watch::Life;

@@ -1,4 +1,4 @@
-//! The one task that follows what the Resource Manager tells, and asks what it does not tell.
+//! The one task that follows what RM tells, and asks what it does not tell.
 //!
 //! It tells when a VM starts or ends. It does not tell of new resources, so those of a VM are asked
 //! for when that VM runs. Where events were missed, everything is asked again.

@@ -1,4 +1,4 @@
-//! The registry against a fake hypervisor, a fake board, and a Resource Manager's lists.
+//! The registry against a fake hypervisor, a fake board, and RM's lists.
 
 pub(crate) mod board;
 mod boot;

@@ -1,4 +1,4 @@
-//! The two halves of a ring in use: whole messages for the services, or a stream of bytes.
+//! The two halves of a ring in use: whole messages, or a stream of bytes.
 
 use super::{
     channel::{Counts, bump},

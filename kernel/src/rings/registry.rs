@@ -1,4 +1,4 @@
-//! Which rings there are: each shared buffer with the two doorbells that belong to it.
+//! Which rings there are: each shared buffer with its two doorbells.
 //!
 //! A buffer of the device tree names its doorbells. Any other one belongs with those that have its
 //! label and its peer, whichever comes first. A ring takes its doorbells over from their own

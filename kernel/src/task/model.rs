@@ -1,4 +1,4 @@
-//! A machine whose interrupts come at every possible point, one run after the other.
+//! A machine whose interrupts come at every possible point, run after run.
 //!
 //! The executor runs for real on a fake CPU. Wherever an interrupt could come between two steps,
 //! the machine chooses: none, or one of those still to come. A depth-first search repeats the run

@@ -1,4 +1,4 @@
-//! The machine file: the text that tells the shim which VMs, objects and options to make.
+//! The machine file: text that tells which VMs, objects and options to make.
 //!
 //! The host tool writes it ([`MachineFile`] displays as text) and places it in memory; the shim parses it. One item a
 //! line, `kind key=value …`, values quoted where they need it; the objects of a VM follow its line:

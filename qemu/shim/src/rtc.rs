@@ -1,4 +1,4 @@
-//! The guest's real-time clock, emulated access by access: a PL031, after Arm DDI 0224.
+//! The guest's real-time clock: a PL031, after Arm DDI 0224.
 //!
 //! It runs from the start, as one that firmware has set, and goes on through the VM's resets. No interrupt line leaves
 //! it: what it would interrupt for is seen in its registers only.

@@ -1,4 +1,4 @@
-//! The two ends of a direction as two threads, in every order that the memory model allows.
+//! The two ends of a direction as two threads, in every order there can be.
 //!
 //! The core of the ring is compiled here once more, with the atomics of the race checker `loom`; and a third time
 //! without its fence, to show that the checker would find it missing.

@@ -1,4 +1,4 @@
-//! A ring from both ends: the peer is played with the same crate, or writes what no peer may.
+//! A ring from both ends: the peer is played with the same crate, or misbehaves.
 
 use super::*;
 use crate::{

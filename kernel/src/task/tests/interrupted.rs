@@ -1,4 +1,4 @@
-//! Scenarios for the model: events against polling, ending, spawning, sleeping and idling.
+//! Scenarios for the model: events against polling, ending, spawning, sleeping.
 
 use crate::task::{
     Cpu, RunQueue,

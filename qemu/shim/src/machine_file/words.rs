@@ -1,4 +1,6 @@
-//! Words of a line: separated by blanks, quoted with `"`, with the escapes `\n \r \t \e \" \\ \xNN`.
+//! Words of a line: separated by blanks, quoted with `"`, with escapes.
+//!
+//! The escapes are `\n \r \t \e \" \\ \xNN`.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -1,4 +1,4 @@
-//! Memory parcels: memory of the peer that a VM may map, and where it has it mapped.
+//! Memory parcels: memory of the peer that a VM may map, and where it has it.
 //!
 //! The peer makes a parcel and tells the VM (`owner`); the VM accepts it, which changes its stage 2, and releases it
 //! (`borrower`). `place` finds guest physical addresses. A buffer that the VM's tree names is a parcel that is accepted

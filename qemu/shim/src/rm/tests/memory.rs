@@ -1,4 +1,4 @@
-//! Parcels: offered, accepted, released, taken back, and everything that a VM may ask wrongly.
+//! Parcels: offered, accepted, released, taken back; and asked for wrongly.
 
 use gunyah_abi::rm::memory::{
     AclEntry, AttrEntry, MemAcceptRequest, MemoryAttribute, MemoryRights, NotifyFlag, ParcelLists,

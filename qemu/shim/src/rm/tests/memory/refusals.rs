@@ -1,4 +1,4 @@
-//! What RM refuses of a VM that asks about parcels, with which error, and what it then leaves undone.
+//! What RM refuses about parcels, with which error, and what it leaves undone.
 
 use super::*;
 
