@@ -41,7 +41,7 @@ impl Input {
         }
         self.link.other = head;
         if unread == 0 && self.link.peer_left() {
-            return Err(RingError::PeerGone);
+            return Err(self.link.peer_gone());
         }
         Ok(Some(unread))
     }

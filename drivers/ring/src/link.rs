@@ -44,6 +44,8 @@ pub(crate) struct Link {
     tag: u64,
     /// The upper half of the peer's position while it is connected, else [`NOBODY`].
     expected: u64,
+    /// The session whose end was told last, 0 for none.
+    ended: u16,
     /// The peer has detached, and what it left behind is not dealt with yet.
     leaving: bool,
     /// Our index: head of a producer, tail of a consumer.
@@ -119,6 +121,7 @@ impl Link {
             seen: 0,
             tag: session.into(),
             expected: NOBODY,
+            ended: 0,
             leaving: false,
             index: 0,
             other: 0,
@@ -254,7 +257,7 @@ impl Link {
         }
         let (magic, _) = unpair(view.peer[IDENTITY].load(Ordering::Relaxed));
         if peer.session == 0 || magic != MAGIC {
-            return if was_connected { Err(RingError::PeerGone) } else { Ok(None) };
+            return if was_connected { Err(self.peer_gone()) } else { Ok(None) };
         }
         if self.seen != 0 {
             // Not left behind: it came since. A peer in another mode is not to find us seeing it in ours.
@@ -331,6 +334,17 @@ impl Link {
             self.asleep = false;
             view.own[SLEEP].store(0, Ordering::Relaxed);
         }
+    }
+
+    /// Takes note of the end of the peer's session.
+    pub fn peer_gone(&mut self) -> RingError {
+        self.ended = self.seen;
+        RingError::PeerGone
+    }
+
+    /// The session whose end was told last.
+    pub fn ended_session(&self) -> Option<u16> {
+        (self.ended != 0).then_some(self.ended)
     }
 
     /// The peer's session, while there is a peer.

@@ -43,7 +43,7 @@ impl Output {
         }
         self.link.other = tail;
         if self.link.peer_left() {
-            return Err(RingError::PeerGone);
+            return Err(self.link.peer_gone());
         }
         // Words are stored whole, so one that is read in part is not free.
         let used = head.wrapping_sub(tail & !7);

@@ -158,7 +158,8 @@ impl<M: Memory, B: Bell> Producer<M, B> {
     }
 
     /// Asks the other side to ring when `length` more bytes, or a message of that length, may have room. `false` when
-    /// they have already: then nobody rings. The next operation takes the request back.
+    /// they have already: then nobody rings. The next attempt to write or send takes the request back, and so does the
+    /// next request: of several users of a half, each has to ask again once another was here.
     ///
     /// # Errors
     ///
@@ -190,6 +191,11 @@ impl<M: Memory, B: Bell> Producer<M, B> {
     /// The session of the other side, as of the last operation; `None` without a peer.
     pub fn peer_session(&self) -> Option<u16> {
         self.output.link.peer_session()
+    }
+
+    /// The session that the last [`RingError::PeerGone`] was about; `None` if there was none.
+    pub fn ended_session(&self) -> Option<u16> {
+        self.output.link.ended_session()
     }
 }
 
@@ -323,6 +329,11 @@ impl<M: Memory, B: Bell> Consumer<M, B> {
     /// The session of the other side, as of the last operation; `None` without a peer.
     pub fn peer_session(&self) -> Option<u16> {
         self.input.link.peer_session()
+    }
+
+    /// The session that the last [`RingError::PeerGone`] was about; `None` if there was none.
+    pub fn ended_session(&self) -> Option<u16> {
+        self.input.link.ended_session()
     }
 }
 

@@ -390,3 +390,21 @@ fn sides_that_differ_are_told_in_what() {
         assert_eq!(first.1.try_receive(&mut [0; 8]), Err(error));
     }
 }
+
+#[test]
+fn the_end_of_a_session_is_told_apart_from_the_one_that_follows() {
+    let (page, bells) = (Page::new(), [Count::default(), Count::default()]);
+    let mut first = attach(&page, Side::First, Modes::BYTES, &bells[0]);
+    let mut second = attach(&page, Side::Second, Modes::BYTES, &bells[1]);
+    connect(&mut first, &mut second);
+    let session = first.1.peer_session();
+    assert_eq!(first.1.ended_session(), None);
+    drop(second);
+    assert_eq!(first.1.forward(&mut first.0, 100), Err(RingError::PeerGone));
+    // The next one is there before anybody asks.
+    let _second = attach(&page, Side::Second, Modes::BYTES, &bells[1]);
+    let ended = [first.0.ended_session(), first.1.ended_session()];
+    assert!(ended.contains(&session), "{ended:?}");
+    let (now, _) = Ring::peer(&page.words(), Side::First).unwrap();
+    assert!(!ended.contains(&Some(now)), "{ended:?}");
+}

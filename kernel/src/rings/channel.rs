@@ -8,6 +8,7 @@ use crate::{
     channels::Gate,
     memory::shared::Lease,
     services::{Channel, ChannelError, Directory, Identity, Medium, TransportError},
+    task::yield_now,
 };
 use alloc::{boxed::Box, rc::Rc, string::String};
 use core::{
@@ -24,7 +25,7 @@ use gunyah::{
     rm::Timer,
 };
 use gunyah_abi::doorbell::ALL_FLAGS;
-use shared_ring::{Bell, Field, Mode, Modes, Ring, RingError, Side};
+use shared_ring::{Bell, Field, Memory, Mode, Modes, Ring, RingError, Side};
 use thiserror::Error;
 
 /// How often in a row a peer may come back with another mode before anything goes through.
@@ -202,7 +203,7 @@ impl RingChannel {
                             });
                         }
                     }
-                    let served = match echo.poll(cx, |link| self.poll_talk(link, false)) {
+                    let served = match echo.poll(cx, |link| self.poll_talk(cx, link, false)) {
                         Poll::Pending => Poll::Pending,
                         Poll::Ready(()) => poll_apart(serve.as_mut(), cx),
                     };
@@ -258,17 +259,23 @@ impl RingChannel {
         echo: &Echo<'a, H>,
     ) -> RingEnd {
         let ringer = self.ringer(source);
-        let (mut changes, mut over) = (0, None);
+        let (mut changes, mut over) = (0, [None; 2]);
         loop {
             self.state.set(RingState::Waiting);
-            let (session, modes) = poll_fn(|cx| {
+            let modes = poll_fn(|cx| {
                 self.remember(cx.waker());
                 bell.register(cx);
-                let peer =
-                    Ring::peer(memory, self.side).filter(|(session, _)| over != Some(*session));
-                peer.map_or(Poll::Pending, Poll::Ready)
-            })
-            .await;
+                let peer = Ring::peer(memory, self.side);
+                match peer.filter(|(session, _)| !over.contains(&Some(*session))) {
+                    _ if memory.is_gone() => Poll::Ready(Err(RingEnd::Gone)),
+                    Some((_, modes)) => Poll::Ready(Ok(modes)),
+                    None => Poll::Pending,
+                }
+            });
+            let modes = match modes.await {
+                Ok(modes) => modes,
+                Err(end) => return end,
+            };
             if modes.send != modes.receive {
                 return RingEnd::Mixed;
             }
@@ -277,33 +284,33 @@ impl RingChannel {
                 Ok((producer, consumer)) => (RefCell::new(producer), RefCell::new(consumer)),
                 Err(error) => return error.into(),
             };
-            let link = Link { bell, counts: &self.counts, memory, producer, consumer };
-            let link = Box::new(link);
+            let (counts, waits_for_room) = (&self.counts, Cell::new(false));
+            let link = Link { bell, counts, memory, producer, consumer, waits_for_room };
             self.state.set(RingState::Open(modes.receive));
             let before = self.counts.received.get();
-            match self.serve_link(link, modes, directory, echo).await {
+            match self.serve_link(Box::new(link), modes, directory, echo, &mut over).await {
                 RingEnd::Ring(RingError::Corrupt { field: Field::Mode, value: 1 | 2 }) => {
                     changes = if self.counts.received.get() == before { changes + 1 } else { 1 };
                     if changes == MAX_MODE_CHANGES {
                         return RingEnd::ModeChanges;
                     }
                 }
-                RingEnd::Ring(RingError::PeerGone) => {
-                    let now = Ring::peer(memory, self.side).map(|(session, _)| session);
-                    over = now.or(Some(session));
-                }
+                RingEnd::Ring(RingError::PeerGone) => {}
                 end => return end,
             }
+            // A peer that comes again and again must not keep others from their turn.
+            yield_now().await;
         }
     }
 
-    /// Serves one session after the other, until the peer is gone or the ring cannot be used.
+    /// Serves one session after the other, until the peer is gone or the ring cannot be used. `over` tells which are gone.
     async fn serve_link<'a, H: Hypercalls>(
         &self,
         mut link: Box<Link<'a, H>>,
         modes: Modes,
         directory: &Directory,
         echo: &Echo<'a, H>,
+        over: &mut [Option<u16>; 2],
     ) -> RingEnd {
         loop {
             let error = match modes.receive {
@@ -315,7 +322,7 @@ impl RingChannel {
                 Mode::Messages => {
                     let offered = Offered::new(directory, self.identity());
                     let served = offered.channel.serve(&*link);
-                    match select(served, poll_fn(|_| self.poll_talk(&link, true))).await {
+                    match select(served, poll_fn(|cx| self.poll_talk(cx, &link, true))).await {
                         Either::First(Ok(())) => return RingEnd::Ended,
                         Either::First(Err(ChannelError::Transport(error))) => error,
                         Either::First(Err(error)) => return error.into(),
@@ -326,6 +333,8 @@ impl RingChannel {
             match error {
                 TransportError::Ring(error @ RingError::PeerGone) => {
                     self.note_restart();
+                    // Not what the memory says now: that may be the next one.
+                    *over = link.ended_sessions();
                     return error.into();
                 }
                 TransportError::Ring(RingError::PeerReset { .. }) => {
@@ -339,6 +348,7 @@ impl RingChannel {
                 }
                 error => return end_of(error),
             }
+            yield_now().await;
         }
     }
 
@@ -353,14 +363,18 @@ impl RingChannel {
 
     /// Sends what the shell wants sent; ends only with an error. The task's waker is known since it waited for the peer.
     #[inline(never)]
-    fn poll_talk<H: Hypercalls>(&self, link: &Link<'_, H>, whole: bool) -> Poll<TransportError> {
-        if let Err(error) = link.greet() {
+    fn poll_talk<H: Hypercalls>(
+        &self,
+        cx: &Context<'_>,
+        link: &Link<'_, H>,
+        whole: bool,
+    ) -> Poll<TransportError> {
+        if let Err(error) = link.greet(cx) {
             return Poll::Ready(error);
         }
         let mut text = self.text.borrow_mut();
         let Some(words) = &*text else { return Poll::Pending };
-        let sent = link.try_say(words.as_bytes(), whole);
-        // Tried again at the next ring of the bell if there is no room.
+        let sent = link.try_say(cx, words.as_bytes(), whole);
         if sent != Ok(false) {
             *text = None;
         }

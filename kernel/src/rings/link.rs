@@ -74,6 +74,8 @@ pub(super) struct Link<'a, H: Hypercalls> {
     pub memory: &'a RingMemory,
     pub producer: RefCell<Producer<RingMemory, Ringer<'a, H>>>,
     pub consumer: RefCell<Consumer<RingMemory, Ringer<'a, H>>>,
+    /// Somebody waits for room. The producer's one request to be rung is taken back by whoever sends.
+    pub waits_for_room: Cell<bool>,
 }
 
 impl<H: Hypercalls> Link<'_, H> {
@@ -108,7 +110,9 @@ impl<H: Hypercalls> Link<'_, H> {
                 return Ok(true);
             }
             let unread = consumer.unread()?.unwrap_or(0);
-            producer.sleep(unread.min(BLOCK))
+            let waits = producer.sleep(unread.min(BLOCK))?;
+            self.waits_for_room.set(waits);
+            Ok(waits)
         };
         let waits = sleep().map_err(|error| self.failed(error))?;
         if self.memory.is_gone() { Err(self.gone()) } else { Ok(waits) }
@@ -127,18 +131,51 @@ impl<H: Hypercalls> Link<'_, H> {
         Ok(())
     }
 
+    /// The sessions of the peer that each half found to be gone.
+    pub fn ended_sessions(&self) -> [Option<u16>; 2] {
+        [self.producer.borrow().ended_session(), self.consumer.borrow().ended_session()]
+    }
+
     /// Lets the peer see that somebody sends, though nothing is sent yet.
-    pub fn greet(&self) -> Result<(), TransportError> {
+    pub fn greet(&self, cx: &Context<'_>) -> Result<(), TransportError> {
         let mut producer = self.producer.borrow_mut();
         if producer.peer_session().is_none() {
             // Rung for when the peer has seen it.
-            producer.sleep(1).map_err(|error| self.failed(error))?;
+            self.wait_for_room(cx, &mut producer, 1)?;
         }
         Ok(())
     }
 
-    /// Sends what a person at the shell wants sent, if there is room for all of it.
-    pub fn try_say(&self, text: &[u8], whole: bool) -> Result<bool, TransportError> {
+    /// Asks to be rung when there is room for `size` bytes. If there is now, the task is polled again instead, with all
+    /// who waited before.
+    fn wait_for_room(
+        &self,
+        cx: &Context<'_>,
+        producer: &mut Producer<RingMemory, Ringer<'_, H>>,
+        size: usize,
+    ) -> Result<(), TransportError> {
+        let waits = producer.sleep(size).map_err(|error| self.failed(error))?;
+        self.waits_for_room.set(waits);
+        if !waits {
+            cx.waker().wake_by_ref();
+        }
+        Ok(())
+    }
+
+    /// To be called when something was sent: who waited for room has to ask again to be rung.
+    fn note_sent(&self, cx: &Context<'_>) {
+        if self.waits_for_room.replace(false) {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// Sends what a person at the shell wants sent, if there is room for all of it; waits for that else.
+    pub fn try_say(
+        &self,
+        cx: &Context<'_>,
+        text: &[u8],
+        whole: bool,
+    ) -> Result<bool, TransportError> {
         let mut producer = self.producer.borrow_mut();
         let sent = match whole {
             true => producer.try_send(text),
@@ -150,6 +187,9 @@ impl<H: Hypercalls> Link<'_, H> {
         let sent = sent.map_err(|error| self.failed(error))?;
         if sent {
             self.count_sent(text.len());
+            self.note_sent(cx);
+        } else {
+            self.wait_for_room(cx, &mut producer, text.len())?;
         }
         Ok(sent)
     }
@@ -237,7 +277,12 @@ impl<H: Hypercalls> Transport for Link<'_, H> {
             let mut half = self.producer.borrow_mut();
             let attempt = |half: &mut Producer<_, _>| Ok(half.try_send(message)?.then_some(()));
             let sleep = |half: &mut Producer<_, _>| half.sleep(message.len());
-            self.poll(cx, &mut *half, attempt, sleep)
+            let sent = self.poll(cx, &mut *half, attempt, sleep);
+            match sent {
+                Poll::Pending => self.waits_for_room.set(true),
+                Poll::Ready(_) => self.note_sent(cx),
+            }
+            sent
         });
         match sent.await {
             Ok(()) => {

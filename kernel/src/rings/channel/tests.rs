@@ -319,6 +319,58 @@ fn a_message_that_is_too_large_is_skipped() {
 }
 
 #[test]
+fn messages_that_are_too_large_close_the_ring_in_the_end() {
+    let mut rig = Rig::with(0x1_0000, Access::ReadWrite);
+    let mut halves = rig.attach(Modes::MESSAGES);
+    for _ in 0..16 {
+        let _ = halves.0.try_send(&[1; 5000]);
+        rig.settle();
+    }
+    let end = rig.end().unwrap();
+    assert!(end.to_string().contains("a message of 5000 bytes, where 4096 are"), "{end}");
+}
+
+/// Takes one reply after the other and returns how many there were.
+fn drain(rig: &mut Rig, halves: &mut Halves) -> usize {
+    let mut reply = [0; 256];
+    let mut count = 0;
+    loop {
+        rig.settle();
+        if halves.1.try_receive(&mut reply).unwrap().is_none() {
+            return count;
+        }
+        count += 1;
+    }
+}
+
+#[test]
+fn a_reply_that_waits_for_room_is_sent_though_another_went_before_it() {
+    let mut rig = Rig::new();
+    let mut halves = rig.attach(Modes::MESSAGES);
+    // Records of 80, 27 times 144 and 4 times 24 bytes: 32 of 4096 are free. Then 144 and 80 wait.
+    let lengths = [vec![63], vec![127; 27], vec![7; 4], vec![127, 63]].concat();
+    for (id, length) in lengths.iter().enumerate() {
+        assert!(halves.0.try_send(&request(id as u32, &vec![0; *length])).unwrap());
+        rig.ring();
+    }
+    assert_eq!(drain(&mut rig, &mut halves), lengths.len());
+}
+
+#[test]
+fn a_word_of_the_shell_keeps_no_reply_from_being_sent() {
+    let mut rig = Rig::new();
+    let mut halves = rig.attach(Modes::MESSAGES);
+    // The last one waits: 64 bytes are free.
+    for id in 0..29 {
+        assert!(halves.0.try_send(&request(id, &[0; 127])).unwrap());
+        rig.ring();
+    }
+    assert!(rig.channel.say(&"x".repeat(100)));
+    rig.settle();
+    assert_eq!(drain(&mut rig, &mut halves), 30);
+}
+
+#[test]
 fn memory_that_is_recalled_is_given_back_at_once() {
     let mut rig = Rig::new();
     let halves = rig.attach(Modes::MESSAGES);

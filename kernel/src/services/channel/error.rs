@@ -14,6 +14,14 @@ pub enum Defect {
     /// It is no frame.
     #[error(transparent)]
     Frame(#[from] FrameError),
+    /// It is larger than any request.
+    #[error("a message of {size} bytes, where {max} are the most")]
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// Bytes of the largest message that is read.
+        max: usize,
+    },
     /// It is an answer.
     #[error("{0:?} to a request that was never made")]
     Answer(Kind),
