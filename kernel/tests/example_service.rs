@@ -9,7 +9,10 @@ use billy_kernel::services::{
 use billy_protocol::{ErrorCode, ErrorReply, Frame, Kind, decode};
 use greeter::{Greeter, Greeting, Request};
 use gunyah::fake::{FakeTimer, Tasks};
-use std::cell::RefCell;
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 #[test]
 fn the_readme_shows_this_service() {
@@ -50,8 +53,8 @@ impl Transport for Once {
 fn answered(name: &str, times: u8) -> Vec<Vec<u8>> {
     let directory = Directory::new(None);
     assert!(directory.add(&Greeter));
-    let identity =
-        Identity { medium: Medium::Queue, label: Some(4), peer: Some(3), name: "msgq 4".into() };
+    let (label, peer) = (Some(4), Rc::new(Cell::new(Some(3))));
+    let identity = Identity { medium: Medium::Queue, label, peer, name: "msgq 4".into() };
     assert!(directory.claims(&identity));
     let mut buffer = [0; 240];
     let frame = Frame { kind: Kind::Request, service: 0x100, request: 1, payload: &[] };

@@ -20,7 +20,7 @@ pub struct About {
     /// What whoever configured the VM calls it.
     pub label: Option<u32>,
     /// VMID of the other end, as far as it is known.
-    pub peer: Cell<Option<u16>>,
+    pub peer: Rc<Cell<Option<u16>>>,
     /// Where the tree names it; empty if it does not.
     pub path: String,
     /// Who told of it.
@@ -39,7 +39,7 @@ impl About {
     pub fn tree(label: Option<u32>, peer: Option<u16>, path: &str) -> Self {
         Self {
             label,
-            peer: Cell::new(peer),
+            peer: Rc::new(Cell::new(peer)),
             path: path.into(),
             origin: Origin::Tree,
             listed: Cell::new(None),
@@ -53,7 +53,7 @@ impl About {
     pub fn late(label: u32, peer: u16, listed: u16) -> Self {
         Self {
             label: Some(label),
-            peer: Cell::new(Some(peer)),
+            peer: Rc::new(Cell::new(Some(peer))),
             path: String::new(),
             origin: Origin::ResourceManager,
             listed: Cell::new(Some(listed)),

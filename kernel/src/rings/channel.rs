@@ -382,8 +382,8 @@ impl RingChannel {
     }
 
     fn identity(&self) -> Identity {
-        let name = self.name.clone();
-        Identity { medium: Medium::Ring, label: self.label, peer: Some(self.peer), name }
+        let (peer, name) = (Rc::new(Cell::new(Some(self.peer))), self.name.clone());
+        Identity { medium: Medium::Ring, label: self.label, peer, name }
     }
 
     fn remember(&self, waker: &Waker) {

@@ -231,7 +231,7 @@ mod tests {
     }
 
     fn identity(medium: Medium, label: Option<u32>, peer: Option<u16>) -> Identity {
-        Identity { medium, label, peer, name: "test".into() }
+        Identity { medium, label, peer: Rc::new(Cell::new(peer)), name: "test".into() }
     }
 
     /// The numbers that a channel offers; None if it is raw.

@@ -32,7 +32,7 @@ pub fn serve_bell<H: Hypercalls + 'static>(
 /// How services know a message queue; `None` for one that goes one way only.
 pub fn identity<H>(queue: &Queue<H>) -> Option<Identity> {
     let (Some(_), Some(_)) = (&queue.sender, &queue.receiver) else { return None };
-    let (label, peer) = (queue.about.label, queue.about.peer.get());
+    let (label, peer) = (queue.about.label, queue.about.peer.clone());
     Some(Identity { medium: Medium::Queue, label, peer, name: name("msgq", label).into() })
 }
 

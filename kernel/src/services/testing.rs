@@ -150,7 +150,12 @@ pub fn error(code: ErrorCode, field: &str, detail: &str) -> Error {
 /// A queue to VM 3 with the label for services.
 pub fn identity() -> Identity {
     let label = Some(super::SERVICES_LABEL);
-    Identity { medium: Medium::Queue, label, peer: Some(3), name: "test".into() }
+    Identity {
+        medium: Medium::Queue,
+        label,
+        peer: Rc::new(Cell::new(Some(3))),
+        name: "test".into(),
+    }
 }
 
 /// A directory with these services.

@@ -11,6 +11,7 @@ use gunyah::hypercalls::Hypercalls;
 use gunyah_abi::rm::{MessageId, RmError};
 use gunyah_abi::{Error, Hypercall};
 use rig::Rig;
+use std::{cell::Cell, rc::Rc};
 
 /// The lines of a command's output, without blanks around them.
 fn lines(rig: &mut Rig, line: &str) -> Vec<String> {
@@ -386,8 +387,8 @@ fn the_shell_prompts_echoes_and_ends() {
 fn services_and_their_channels_are_listed() {
     let mut rig = Rig::new();
     assert!(rig.system.directory.add(&shipped::Echo));
-    let identity =
-        Identity { medium: Medium::Queue, label: Some(7), peer: Some(3), name: "msgq 7".into() };
+    let (label, peer) = (Some(7), Rc::new(Cell::new(Some(3))));
+    let identity = Identity { medium: Medium::Queue, label, peer, name: "msgq 7".into() };
     rig.system.directory.open(identity);
     let output = rig.output("services");
     let lines: Vec<_> = output.lines().collect();

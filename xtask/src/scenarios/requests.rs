@@ -112,8 +112,7 @@ fn nonsense(lab: &Lab) -> Result<()> {
          request 2 echo 1 text=yet\n\
          expect reply 2 echo 1 text=yet\n\
          frame 2 ff 16\n\
-         expect console \"msgq 2\"\n\
-         expect console \"16 messages in a row were no requests\"\n\
+         expect console \"msgq 2 (VM 3): closed: 16 messages in a row were no requests\"\n\
          ring 3 0x1 10\n\
          expect bells 10\n\
          type \"poweroff\\r\"\n",

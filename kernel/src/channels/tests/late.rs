@@ -1,7 +1,7 @@
 //! Channels that come and go with what the Resource Manager lists.
 
 use super::*;
-use crate::services::{Answer, Binding, Reply, Service};
+use crate::services::{Answer, Binding, Reply, SERVICES_LABEL, Service};
 use billy_protocol::{
     Frame, Kind,
     service::{FIRST_OWN, directory::Request},
@@ -278,4 +278,21 @@ fn a_queue_is_opened_for_the_services_of_a_peer_that_is_known_late() {
     assert_eq!(queue.sender.as_ref().unwrap().max_message_size(), 200);
     assert_eq!(channel.to_string(), "msgq 7 of VMID 0x80 (/queue)");
     assert_eq!(rig.board.enabled(), [971, 972]);
+}
+
+#[test]
+fn the_services_of_a_queue_name_its_peer_as_soon_as_it_is_known() {
+    let rig = Rig::new();
+    let mut tasks = Tasks::new();
+    let late = Late::new(&rig, SERVICES_LABEL, 970);
+    let end = |capability, intid| {
+        Some(End { config: QueueConfig { capability, max_message_size: 200, depth: 8 }, intid })
+    };
+    let about = About::tree(Some(SERVICES_LABEL), None, "/queue");
+    rig.channels.add_queue(about, end(late.tx.tx, 971), end(late.rx.rx, 972)).unwrap();
+    rig.settle(&mut tasks);
+    let served = rig.channels.directory().channels().remove(0);
+    assert_eq!(served.identity().to_string(), "msgq 256");
+    assert_eq!(rig.channels.learn(PEER, &late.list[2..]), changes(0, 0, 0));
+    assert_eq!(served.identity().to_string(), "msgq 256 (VM 128)");
 }

@@ -1,8 +1,8 @@
 //! Which channel, and who is at its other end.
 
 use crate::services::service::Binding;
-use alloc::string::String;
-use core::fmt;
+use alloc::{rc::Rc, string::String};
+use core::{cell::Cell, fmt};
 
 /// What a channel is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub struct Identity {
     pub medium: Medium,
     /// Its label, if it has one.
     pub label: Option<u32>,
-    /// The VMID of the peer, if it is known.
-    pub peer: Option<u16>,
+    /// The VMID of the peer, as far as it is known: that of a queue of the tree is learned later.
+    pub peer: Rc<Cell<Option<u16>>>,
     /// Its name in lists and log lines.
     pub name: String,
 }
@@ -32,7 +32,7 @@ impl Identity {
         bindings.iter().any(|binding| match binding {
             Binding::Everywhere => false,
             Binding::Label(label) => self.label == Some(*label),
-            Binding::Peer(vmid) => self.peer == Some(*vmid),
+            Binding::Peer(vmid) => self.peer.get() == Some(*vmid),
         })
     }
 }
@@ -40,7 +40,7 @@ impl Identity {
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
-        match self.peer {
+        match self.peer.get() {
             Some(vmid) => write!(f, " (VM {vmid})"),
             None => Ok(()),
         }
