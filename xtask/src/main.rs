@@ -61,10 +61,12 @@ enum Command {
     ///
     /// Ends with one line, `N passed, N failed`, and a status other than 0 if anything failed.
     Test(test::Options),
-    /// Measure what Billy costs, in instructions of the guest, and compare with the baseline
+    /// Measure what Billy costs, in instructions of the guest, and compare with targets and baseline
     ///
-    /// Fails if a number grew by more than 3 % over the baseline that the repository keeps, or if a
-    /// doorbell among 64 costs more than one alone.
+    /// Fails if a number misses its target, if one is worse by more than 3 % than the baseline that
+    /// the repository keeps in xtask/baseline.json, if there is no baseline, or if a doorbell among 64
+    /// costs more than one alone. The size of the image is known to miss its target: the table shows it
+    /// as "missed, known", and it fails only if it grows.
     Bench(bench::Options),
     /// Show what the guest's image is made of: sections, crates, functions
     Size(size::Options),

@@ -46,31 +46,54 @@ fn headers_are_not_console_bytes() {
     assert_eq!(bytes_per_send(&exits).unwrap(), (228 + 232 + 100) / 3);
 }
 
+fn numbers<const N: usize>(values: [(&str, u64); N]) -> Numbers {
+    Numbers(values.map(|(key, value)| (key.to_owned(), value)).into())
+}
+
 #[test]
-fn json_comes_back_and_growth_is_found() {
-    let numbers = |boot, bytes| {
-        Numbers(
-            [("boot_merged", boot), ("console_bytes_per_send", bytes)]
-                .map(|(key, value)| (key.to_owned(), value))
-                .into(),
-        )
-    };
-    let known = numbers(1000, 220);
+fn json_comes_back_and_growth_fails() {
+    let pair = |boot, bytes| numbers([("boot_merged", boot), ("console_bytes_per_send", bytes)]);
+    let known = pair(1000, 220);
     assert_eq!(Numbers::from_json(&known.to_json()).unwrap(), known);
     assert!(Numbers::from_json("[]").is_err());
-    assert!(numbers(1030, 214).grown(&known, 0.03).is_empty());
-    assert_eq!(numbers(1031, 220).grown(&known, 0.03), ["boot_merged"]);
-    assert_eq!(numbers(900, 200).grown(&known, 0.03), ["console_bytes_per_send"]);
+    let failures = |boot, bytes| pair(boot, bytes).failures(Some(&known), 0.03).join("; ");
+    assert_eq!(failures(1030, 214), "");
+    assert_eq!(failures(1031, 220), "boot_merged is worse than the baseline by more than 3 %");
+    let less = "console_bytes_per_send is worse than the baseline by more than 3 %";
+    assert_eq!(failures(900, 200), less);
+    assert!(pair(1031, 200).failures(None, 0.03).is_empty(), "nothing to compare with");
+}
+
+#[test]
+fn a_missed_target_fails_unless_it_is_known() {
+    let measured = |ring, bytes, image| {
+        let ring = ("ring_message", ring);
+        numbers([ring, ("console_bytes_per_send", bytes), ("image_bytes", image)])
+    };
+    let well = measured(399, 200, 400_000);
+    assert!(well.failures(Some(&well), 0.03).is_empty());
+    let ill = measured(400, 199, 400_000);
+    let expected = [
+        "ring_message misses its target: 400, not < 400",
+        "console_bytes_per_send misses its target: 199, not >= 200",
+    ];
+    assert_eq!(ill.failures(Some(&ill), 0.03), expected, "though nothing grew");
+    assert_eq!(ill.failures(None, 0.03), expected);
+    let table = ill.table(&well);
+    let line = |start: &str| table.lines().find(|line| line.starts_with(start)).unwrap();
+    assert!(line("flat image").ends_with("  missed, known"), "{table}");
+    assert!(line("missed, known: flat image: ").contains("cargo xtask size"), "{table}");
+    assert!(line("ring interrupt to").ends_with("  missed"), "{table}");
+    assert!(!well.table(&well).contains("missed\n"));
 }
 
 #[test]
 fn in_a_storm_a_doorbell_may_cost_a_tenth_more() {
-    let numbers = |alone, among| {
-        let values = [("doorbell_storm_1", alone), ("doorbell_storm_64", among)];
-        Numbers(values.map(|(key, value)| (key.to_owned(), value)).into())
+    let storm = |alone, among| {
+        numbers([("doorbell_storm_1", alone), ("doorbell_storm_64", among)]).failures(None, 0.03)
     };
-    assert!(!numbers(400, 440).storm_swells());
-    assert!(numbers(400, 441).storm_swells());
+    assert!(storm(400, 440).is_empty());
+    assert_eq!(storm(400, 441), ["a doorbell costs more, the more there are"]);
 }
 
 #[test]
