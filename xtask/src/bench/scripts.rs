@@ -57,7 +57,7 @@ pub fn services() -> String {
     )
 }
 
-/// The machine with rings: messages of 64 bytes echoed through one, 1 MiB through another.
+/// The machine with rings: services' messages of 64 bytes through one; through another, of bytes, 64 echoed raw, then 1 MiB.
 pub fn ring() -> String {
     // With its length and the header, 64 bytes.
     let text = "a".repeat(55);

@@ -51,8 +51,9 @@ pub const TARGETS: [Target; 17] = [
     less("rx_irq_to_task", "RX interrupt to the woken task's receive", 250),
     less("rm_round_trip", "one Resource Manager round trip", 800),
     less("service_reply", "queue interrupt to service reply sent", 1200),
-    less("ring_message", "ring interrupt to 64 bytes sent back", 400),
-    counted("ring_service_reply", "ring interrupt to service reply sent, 64 bytes"),
+    // Echoed raw by a ring of bytes, interrupt to bell. A framed request in a ring of messages is the one below.
+    less("ring_message", "byte ring: interrupt to 64 bytes sent back", 400),
+    counted("ring_service_reply", "message ring: interrupt to reply of 64 bytes"),
     // Less than one instruction a byte.
     less("ring_stream_per_kib", "1 KiB streamed through a ring and back", 1024),
     less("doorbell_round", "doorbell interrupt to reply rung", 400),
