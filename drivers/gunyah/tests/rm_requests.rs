@@ -17,16 +17,26 @@ fn vms_are_looked_up() {
     ask(&mut setup, &client, async {
         assert_eq!(client.lookup_name("probe-svm").await, Ok(vec![0x80]));
         assert_eq!(client.lookup_name("nobody").await, Ok(vec![]));
+        assert_eq!(client.lookup_uri("vm:probe").await, Ok(vec![0x80]));
         assert_eq!(client.lookup_uri("vm:x").await, Ok(vec![]));
+        assert_eq!(client.lookup_uri("probe-svm").await, Ok(vec![]), "a name is no URI");
         assert_eq!(client.lookup_guid([0; 16]).await, Ok(vec![0x80]));
         assert_eq!(client.lookup_guid([1; 16]).await, Ok(vec![]));
         assert_eq!(client.peers().await, Ok(vec![3]));
     });
-    let contents: Vec<_> = setup.rm.requests().iter().map(|r| r.content.as_slice()).collect();
-    assert_eq!(contents[0], b"\x09\0\0\0probe-svm\0\0\0");
-    assert_eq!(contents[2], b"\x04\0\0\0vm:x");
-    assert_eq!(contents[4], [1; 16]);
-    assert_eq!(contents[5], b"");
+    let requests = setup.rm.requests();
+    let made: Vec<_> = requests.iter().map(|r| (r.id, r.content.as_slice())).collect();
+    let expected: [(_, &[u8]); 8] = [
+        (MessageId::VM_LOOKUP_NAME, b"\x09\0\0\0probe-svm\0\0\0"),
+        (MessageId::VM_LOOKUP_NAME, b"\x06\0\0\0nobody\0\0"),
+        (MessageId::VM_LOOKUP_URI, b"\x08\0\0\0vm:probe"),
+        (MessageId::VM_LOOKUP_URI, b"\x04\0\0\0vm:x"),
+        (MessageId::VM_LOOKUP_URI, b"\x09\0\0\0probe-svm\0\0\0"),
+        (MessageId::VM_LOOKUP_GUID, &[0; 16]),
+        (MessageId::VM_LOOKUP_GUID, &[1; 16]),
+        (MessageId::VM_GET_PEERS, b""),
+    ];
+    assert_eq!(made, expected);
 }
 
 #[test]

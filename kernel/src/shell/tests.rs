@@ -255,6 +255,7 @@ fn rm_tells_about_vms() {
         ("rm peers", "VMID 0x3"),
         ("rm lookup name probe-svm", "VMID 0x80"),
         ("rm lookup name probe svm", "no VM"),
+        ("rm lookup uri vm:probe", "VMID 0x80"),
         ("rm lookup uri vm:kettle", "no VM"),
         ("rm lookup guid 00000000-0000-0000-0000-000000000000", "VMID 0x80"),
         ("rm lookup guid 0", "rm lookup: a GUID is 32 hexadecimal digits, with or without hyphens"),

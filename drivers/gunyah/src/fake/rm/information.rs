@@ -11,6 +11,8 @@ use zerocopy::{FromBytes, IntoBytes};
 
 /// The guest's name.
 const NAME: &[u8] = b"probe-svm";
+/// The guest's URI.
+const URI: &[u8] = b"vm:probe";
 
 /// What is known of VMs, for a test to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +88,7 @@ impl Facts {
             },
             MessageId::VM_GET_STATE => self.state(target(content)?),
             MessageId::VM_LOOKUP_NAME => Ok(self.found(text(content)? == NAME)),
-            MessageId::VM_LOOKUP_URI => Ok(self.found(text(content)?.is_empty())),
+            MessageId::VM_LOOKUP_URI => Ok(self.found(text(content)? == URI)),
             MessageId::VM_LOOKUP_GUID if content.len() != 16 => Err(RmError::MsgInvalid),
             MessageId::VM_LOOKUP_GUID => Ok(self.found(content == [0; 16])),
             MessageId::VM_GET_PEERS if !content.is_empty() => Err(RmError::MsgInvalid),
