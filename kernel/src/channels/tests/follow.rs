@@ -52,6 +52,21 @@ fn a_peer_that_runs_is_asked_for() {
 }
 
 #[test]
+fn the_shell_shows_how_a_peer_was_told_to_be() {
+    let mut rig = Rig::new();
+    for (label, path) in [(9, "/nine"), (10, "/ten")] {
+        let about = About::tree(Some(label), Some(0x85), path);
+        let capability = gunyah_abi::CapabilityId(900 + u64::from(label));
+        rig.system.channels.add_source(about, capability).unwrap();
+    }
+    let status: &[u8] = &[0x85, 0, 0, 0, 3, 4, 0x2a, 1];
+    told(&mut rig, &[(MessageId::VM_STATUS, status); 3]);
+    let shown = rig.output("peers");
+    let line = "VMID 0x85: VM RUNNING (3), OS RUN (4), application 0x12a, told 3 times, channels 2";
+    assert!(shown.lines().any(|shown| shown == line), "{shown}");
+}
+
+#[test]
 fn missed_events_have_everything_asked_again() {
     let mut rig = Rig::new();
     // They come while nobody follows.
