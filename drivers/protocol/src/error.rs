@@ -44,8 +44,8 @@ codes! {
     RequestInUse request_in_use = 4, "request id in use";
     /// A value is out of its range.
     OutOfRange out_of_range = 5, "out of range";
-    /// The answer does not fit into a message of this transport.
-    TooLarge too_large = 6, "the reply does not fit";
+    /// The answer does not fit into a message of this transport; or the request did not, whose field `payload` is named.
+    TooLarge too_large = 6, "too large";
     /// This machine has nothing to answer with.
     Unavailable unavailable = 7, "not available";
     /// Whoever asked has cancelled the request.

@@ -187,13 +187,22 @@ impl Input {
         Ok(Some(length as usize))
     }
 
-    pub fn skip(&mut self, words: &[AtomicU64]) -> Result<Option<usize>, RingError> {
+    #[cold]
+    pub fn receive_front(
+        &mut self,
+        words: &[AtomicU64],
+        target: &mut [u8],
+    ) -> Result<Option<usize>, RingError> {
         let view = self.link.view(words)?;
         self.expect(Mode::Messages)?;
         self.link.wake(view);
         let Some(length) = self.front(view)? else {
             return Ok(None);
         };
+        let taken = target.len().min(length as usize);
+        if let Some(target) = target.get_mut(..taken) {
+            copy::load(self.link.data(view)?, self.link.index.wrapping_add(RECORD_HEADER), target);
+        }
         self.advance(view, record_size(length));
         Ok(Some(length as usize))
     }

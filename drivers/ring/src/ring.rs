@@ -288,7 +288,17 @@ impl<M: Memory, B: Bell> Consumer<M, B> {
     ///
     /// As [`Self::read`].
     pub fn skip(&mut self) -> Result<Option<usize>, RingError> {
-        self.with(|input, memory| input.skip(memory.words()))
+        self.try_receive_front(&mut [])
+    }
+
+    /// Receives as much of one message as `target` holds, drops the rest of it, and returns the length of all of it, in
+    /// [`Mode::Messages`]; `None` when there is none. For who answers a message that is too large by what it begins with.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`].
+    pub fn try_receive_front(&mut self, target: &mut [u8]) -> Result<Option<usize>, RingError> {
+        self.with(|input, memory| input.receive_front(memory.words(), target))
     }
 
     /// Bytes in the ring, headers of messages included; `None` without a peer.

@@ -25,7 +25,7 @@ fn use_end(end: &mut End<'_>, modes: Modes, step: u8, length: usize) -> [Option<
             [end.0.room().err(), end.1.unread().err()]
         }
         _ if bytes => [end.0.is_drained().err(), end.1.read(area).err()],
-        _ => [end.0.is_drained().err(), end.1.skip().err()],
+        _ => [end.0.is_drained().err(), end.1.try_receive_front(area).err()],
     };
     assert!(guard.iter().all(|byte| *byte == 0xA5));
     errors

@@ -245,6 +245,28 @@ fn the_bell_rings_once_for_each_sleep() {
 }
 
 #[test]
+fn of_a_message_that_is_too_large_the_front_can_be_had() {
+    let (page, bells) = (Page::new(), [Count::default(), Count::default()]);
+    let mut first = attach(&page, Side::First, Modes::MESSAGES, &bells[0]);
+    let mut second = attach(&page, Side::Second, Modes::MESSAGES, &bells[1]);
+    connect(&mut first, &mut second);
+    assert_eq!(second.1.try_receive_front(&mut [0; 8]), Ok(None));
+    // Around the end of the data, in each place.
+    for start in 0..200_u8 {
+        let message: [u8; 300] = core::array::from_fn(|n| start.wrapping_add(n as u8));
+        assert_eq!(first.0.try_send(&message), Ok(true));
+        assert_eq!(first.0.try_send(&message[..5]), Ok(true));
+        let mut front = [0; 21];
+        assert_eq!(second.1.try_receive_front(&mut front), Ok(Some(300)));
+        assert_eq!(front, message[..21]);
+        assert_eq!(second.1.try_receive_front(&mut front), Ok(Some(5)));
+        assert_eq!((&front[..5], &front[5..]), (&message[..5], &message[5..21]));
+        assert_eq!(first.0.is_drained(), Ok(true));
+    }
+    assert_eq!(first.1.try_receive_front(&mut []), Ok(None));
+}
+
+#[test]
 fn a_restart_is_told_once_and_empties_both_directions() {
     let (page, bells) = (Page::new(), [Count::default(), Count::default()]);
     let mut first = attach(&page, Side::First, Modes::MESSAGES, &bells[0]);

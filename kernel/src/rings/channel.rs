@@ -343,9 +343,6 @@ impl RingChannel {
                         return end_of(error);
                     }
                 }
-                TransportError::TooLarge { .. } => {
-                    log::warn!(target: "ring", "{} of VM {}: {error}", self.name, self.peer);
-                }
                 error => return end_of(error),
             }
             yield_now().await;

@@ -260,16 +260,13 @@ impl<H: Hypercalls> Transport for Link<'_, H> {
     async fn receive(&self, buffer: &mut [u8]) -> Result<usize, TransportError> {
         let result = poll_fn(|cx| {
             let mut half = self.consumer.borrow_mut();
-            self.poll(cx, &mut *half, |half| half.try_receive(buffer), Consumer::sleep)
+            let attempt = |half: &mut Consumer<_, _>| match half.try_receive(buffer) {
+                Err(RingError::TargetTooSmall { .. }) => half.try_receive_front(buffer),
+                received => received,
+            };
+            self.poll(cx, &mut *half, attempt, Consumer::sleep)
         });
-        match result.await {
-            Ok(size) => Ok(self.count_received(size)),
-            Err(TransportError::Ring(RingError::TargetTooSmall { length, buffer })) => {
-                self.consumer.borrow_mut().skip()?;
-                Err(TransportError::TooLarge { size: length, max: buffer })
-            }
-            Err(error) => Err(error),
-        }
+        result.await.map(|size| self.count_received(size))
     }
 
     async fn send(&self, message: &[u8]) -> Result<(), TransportError> {
@@ -284,15 +281,8 @@ impl<H: Hypercalls> Transport for Link<'_, H> {
             }
             sent
         });
-        match sent.await {
-            Ok(()) => {
-                self.count_sent(message.len());
-                Ok(())
-            }
-            Err(TransportError::Ring(RingError::MessageTooLong { length, limit })) => {
-                Err(TransportError::TooLarge { size: length, max: limit })
-            }
-            Err(error) => Err(error),
-        }
+        sent.await?;
+        self.count_sent(message.len());
+        Ok(())
     }
 }

@@ -175,19 +175,15 @@ impl Channel {
         let mut buffer = vec![0; largest].into_boxed_slice();
         let mut defects = 0;
         loop {
-            let size = match transport.receive(&mut buffer).await {
-                Ok(size) => size,
-                Err(TransportError::TooLarge { size, max }) => {
-                    bump(&self.errors);
-                    count_defect(&mut defects, Defect::TooLarge { size, max })?;
-                    self.progress.set(true);
-                    pause().await;
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            };
-            let message = buffer.get(..size).unwrap_or_default();
+            let size = transport.receive(&mut buffer).await?;
+            let message = buffer.get(..size).unwrap_or(&buffer);
             let refused = match Frame::parse(message) {
+                Ok(Frame { kind: Kind::Request, service, request, .. }) if size > largest => {
+                    count_defect(&mut defects, Defect::TooLarge { size, max: largest })?;
+                    let refusal =
+                        Refusal::new(ErrorCode::TooLarge, "for a message of this channel");
+                    Some((service, request, Refusal { field: "payload", ..refusal }))
+                }
                 Ok(Frame { kind: Kind::Request, service, request, .. }) => {
                     defects = 0;
                     bump(&self.requests);

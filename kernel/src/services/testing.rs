@@ -105,7 +105,8 @@ impl Transport for Wire {
                 self.wakers.borrow_mut().push(cx.waker().clone());
                 return Poll::Pending;
             };
-            buffer[..message.len()].copy_from_slice(&message);
+            let front = message.len().min(buffer.len());
+            buffer[..front].copy_from_slice(&message[..front]);
             Poll::Ready(Ok(message.len()))
         })
         .await

@@ -21,14 +21,6 @@ pub enum TransportError {
     /// The message queue says why.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The message is larger than the transport carries; the transport goes on.
-    #[error("message of {size} bytes on a channel that carries {max} at most")]
-    TooLarge {
-        /// The message's size in bytes.
-        size: usize,
-        /// What the transport carries, in bytes.
-        max: usize,
-    },
     /// The other side broke the rules of the transport.
     #[error("the peer broke the channel: {0}")]
     Broken(&'static str),
@@ -48,8 +40,9 @@ pub trait Transport {
     /// The largest messages.
     fn limits(&self) -> Limits;
 
-    /// Waits for a message, puts it into `buffer`, which must hold the largest, and returns its
-    /// size in bytes.
+    /// Waits for a message, puts it into `buffer`, which must hold [`Limits::receive`] bytes, and
+    /// returns its size in bytes. Of a message that is larger the front is put there and the rest
+    /// dropped; its size is that of all of it.
     ///
     /// # Errors
     ///

@@ -7,7 +7,7 @@ use crate::{
     },
     services::shipped::Echo,
 };
-use billy_protocol::{Frame, Kind, service::ECHO};
+use billy_protocol::{ErrorCode, ErrorReply, Frame, Kind, decode, service::ECHO};
 use gunyah::fake::{DoorbellEnds, FakeHypervisor, FakeTimer, FakeVm, Fault, Tasks};
 use gunyah_abi::{Error, Hypercall};
 use shared_ring::{Consumer, Producer, RawMemory};
@@ -310,11 +310,32 @@ fn messages_that_are_no_requests_close_the_ring_in_the_end() {
 }
 
 #[test]
-fn a_message_that_is_too_large_is_skipped() {
+fn a_request_that_is_too_large_is_refused_and_what_is_outstanding_is_answered() {
     let mut rig = Rig::with(0x1_0000, Access::ReadWrite);
     let mut halves = rig.attach(Modes::MESSAGES);
-    assert!(halves.0.try_send(&[1; 5000]).unwrap());
-    rig.settle();
+    // 113 replies have room.
+    for id in 0..115 {
+        assert!(halves.0.try_send(&request(id, &[0; 127])).unwrap());
+        rig.ring();
+    }
+    assert_eq!(rig.directory.channels()[0].outstanding(), 2);
+    assert!(halves.0.try_send(&request(999, &[1; 5000])).unwrap());
+    rig.ring();
+    let (mut reply, mut refused, mut answered) = ([0; 256], 0, Vec::new());
+    while let Some(size) = halves.1.try_receive(&mut reply).unwrap() {
+        let frame = Frame::parse(&reply[..size]).unwrap();
+        if frame.kind == Kind::Error {
+            let ErrorReply { code, field, .. } = decode(frame.payload).unwrap();
+            assert_eq!((frame.request, code, field), (999, ErrorCode::TooLarge, "payload"));
+            refused += 1;
+        } else {
+            assert_eq!(frame.kind, Kind::Reply);
+            answered.push(frame.request);
+        }
+        rig.settle();
+    }
+    answered.sort_unstable();
+    assert_eq!((refused, answered), (1, (0..115).collect()));
     echoed(&mut rig, &mut halves, 9, b"still here");
 }
 

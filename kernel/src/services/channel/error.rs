@@ -54,7 +54,6 @@ impl ChannelError {
             Self::Transport(TransportError::Queue(error)) => {
                 matches!(error, QueueError::Broken { .. })
             }
-            Self::Transport(TransportError::TooLarge { .. }) => false,
             Self::Transport(_) | Self::Ended | Self::Defects(_) | Self::Narrow { .. } => true,
         }
     }

@@ -251,6 +251,39 @@ fn sixteen_messages_in_a_row_that_are_no_requests_close_the_channel() {
 }
 
 #[test]
+fn a_request_that_is_too_large_is_refused_by_what_it_begins_with() {
+    let rig = rig(8);
+    let mut tasks = rig.serving();
+    rig.wait(1);
+    for (kind, size) in [(Kind::Request, 233), (Kind::Cancel, 500), (Kind::Reply, 500)] {
+        rig.wire.frame(kind, ECHO, 2, &vec![0; size]);
+    }
+    tasks.run_until_idle();
+    let large = error(ErrorCode::TooLarge, "payload", "for a message of this channel");
+    assert_eq!(rig.wire.error(), (2, large));
+    assert_eq!(rig.wire.error().1, error(ErrorCode::Malformed, "payload", "none here"));
+    rig.waiting.free(1);
+    tasks.run_until_idle();
+    assert_eq!(rig.wire.reply(), Some((Kind::Reply, 1, vec![1])));
+    let text = [vec![230, 1], vec![7; 230]].concat();
+    rig.wire.request(ECHO, 3, &text);
+    tasks.run_until_idle();
+    assert_eq!(rig.wire.reply(), Some((Kind::Reply, 3, text)));
+    assert_eq!((rig.channel.requests(), rig.channel.errors()), (2, 3));
+}
+
+#[test]
+fn requests_that_are_too_large_close_the_channel_in_the_end() {
+    let rig = rig(64);
+    let mut large = vec![0; 241];
+    Frame { kind: Kind::Request, service: ECHO, request: 1, payload: &[0; 233] }
+        .write(&mut large)
+        .unwrap();
+    let end = rig.ended_by((0..16).map(|_| large.clone()));
+    assert_eq!(end, Some(ChannelError::Defects(Defect::TooLarge { size: 241, max: 240 })));
+}
+
+#[test]
 fn answers_are_never_answered() {
     let rig = rig(8);
     for kind in [Kind::Reply, Kind::Error, Kind::Part] {
