@@ -6,6 +6,7 @@
 //! unmapped. Memory banks that do not hold the image stay unmapped too: Gunyah's Resource Manager
 //! lists buffers shared with other VMs as memory, and what is mapped here becomes heap.
 
+pub mod attributes;
 pub mod heap;
 #[cfg(target_os = "none")]
 pub mod paging;

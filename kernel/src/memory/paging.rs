@@ -4,7 +4,10 @@
 //! TLB entries, waits for both, and refuses what would need break-before-make. So the only change
 //! of a valid descriptor made here goes by way of an invalid one.
 
-use super::{Kind, PAGE, Region};
+use super::{
+    PAGE, Region,
+    attributes::{attributes, shared},
+};
 use crate::memory::shared::{Access, MapFailure, Mapper};
 use aarch64_paging::{
     MapError,
@@ -196,24 +199,4 @@ fn is_lost_page(esr: u64) -> bool {
 
 fn memory_region(range: &Range<u64>) -> MemoryRegion {
     MemoryRegion::new(range.start as usize, range.end as usize)
-}
-
-/// Normal write-back, never executable.
-fn shared(access: Access) -> El1Attributes {
-    match access {
-        Access::Read => attributes(Kind::Constant),
-        Access::ReadWrite => attributes(Kind::Data),
-    }
-}
-
-/// Attribute index 0 is Device-nGnRE and 1 normal write-back, as the boot code set `MAIR_EL1`.
-fn attributes(kind: Kind) -> El1Attributes {
-    let common = El1Attributes::VALID | El1Attributes::ACCESSED | El1Attributes::UXN;
-    let normal = common | El1Attributes::ATTRIBUTE_INDEX_1 | El1Attributes::INNER_SHAREABLE;
-    match kind {
-        Kind::Code => normal | El1Attributes::READ_ONLY,
-        Kind::Constant => normal | El1Attributes::READ_ONLY | El1Attributes::PXN,
-        Kind::Data | Kind::Heap => normal | El1Attributes::PXN,
-        Kind::Device => common | El1Attributes::ATTRIBUTE_INDEX_0 | El1Attributes::PXN,
-    }
 }
