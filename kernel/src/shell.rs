@@ -47,7 +47,7 @@ pub enum Audience {
 }
 
 /// Runs the shell on `terminal` until the end: a command or somebody else asks for it, services
-/// have drained, and the console can be closed.
+/// have drained, all output is out, and the console can be closed.
 ///
 /// # Errors
 ///
@@ -85,6 +85,7 @@ where
                 editor.hide(page.raw());
                 follower.show_news(&mut page, terminal).await?;
                 page.write_to(terminal).await?;
+                terminal.flush().await?;
                 return Ok(end);
             }
         };

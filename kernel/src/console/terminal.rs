@@ -84,18 +84,17 @@ impl Terminal {
         Ok(())
     }
 
-    /// Sends what is not sent yet, and closes the line.
+    /// Closes the line, if it is one that is opened and closed. What was written is flushed before.
     ///
     /// # Errors
     ///
     /// What the line answers.
     pub async fn close(&mut self) -> Result<(), TerminalError> {
-        let flushed = self.flush().await;
         if let Self::Manager(console) = self {
             serial::set_manager_is_open(false);
             console.close().await?;
         }
-        flushed
+        Ok(())
     }
 
     /// Who hears what is written.

@@ -377,6 +377,7 @@ fn the_shell_prompts_echoes_and_ends() {
     setup.settle(client, &mut tasks);
     assert!(tasks.is_done(shell));
     drop(tasks);
+    assert_eq!(rig.terminal.flushed, rig.terminal.output.len());
     let screen = String::from_utf8_lossy(&rig.terminal.output).into_owned();
     let place = |text: &str| screen.find(text).unwrap_or_else(|| panic!("no {text} in {screen}"));
     assert!(place("booted") < place("billy> "));

@@ -84,8 +84,8 @@ fn shutdown(lab: &Lab) -> Result<()> {
     let script = "expect console \"billy> \" within 60000\n\
                   send 2 \"last {n}\" 50\nring 3 0x1 3\nshutdown 5\n\
                   expect console \"the owner asks for the end, reason 0x5\"\n\
-                  expect console \"all that came is answered\"\n\
-                  expect exit off within 10000\n\
+                  expect console \"end: all that came is answered\\r\\n\"\n\
+                  expect closed\nexpect exit off within 10000\n\
                   expect message 2 \"last {n}\" 50\n";
     lab.scripted(script)?.expect_exit(Outcome::End)?;
     Ok(())

@@ -19,7 +19,11 @@ pub const SCENARIOS: &[Scenario] = &[
 ];
 
 fn power_off(lab: &Lab) -> Result<()> {
-    lab.boot(MachineOptions::default())?.power_off()
+    let script = "expect console \"billy> \" within 60000\ntype \"poweroff\\r\"\n\
+                  expect console \"end: all that came is answered\\r\\n\"\n\
+                  expect closed\nexpect exit off\n";
+    lab.scripted(script)?.expect_exit(Outcome::End)?;
+    Ok(())
 }
 
 fn reboot(lab: &Lab) -> Result<()> {

@@ -44,6 +44,8 @@ pub struct Terminal {
     pub input: VecDeque<u8>,
     pub output: Vec<u8>,
     pub writes: usize,
+    /// How much of the output was there when it was last flushed.
+    pub flushed: usize,
 }
 
 impl ErrorType for Terminal {
@@ -58,6 +60,7 @@ impl Write for Terminal {
     }
 
     async fn flush(&mut self) -> Result<(), Infallible> {
+        self.flushed = self.output.len();
         Ok(())
     }
 }

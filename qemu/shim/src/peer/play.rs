@@ -114,6 +114,7 @@ fn overdue(peer: &Peer, verb: &Verb, began: u64, surroundings: &Surroundings<'_>
             format!("the console's last output is \"{tail}\"")
         }
         Condition::Open => "the guest has not opened its console".to_string(),
+        Condition::Closed => "the guest has its console open".to_string(),
         Condition::Bells { label, .. } => {
             let meant = peer.bells.iter().filter(|bells| Some(bells.label) == *label);
             let heard = label.map_or(peer.bells_heard, |_| meant.map(|bells| bells.heard).sum());
@@ -200,6 +201,7 @@ fn holds(
             let ready = |uart: &Uart| uart.vm() == peer.vm && uart.room() > 0;
             surroundings.rm.is_console_open(peer.vm) || surroundings.uarts.iter().any(ready)
         }
+        Condition::Closed => !surroundings.rm.is_console_open(peer.vm),
         Condition::Bells { count, label: None } => consume(&mut peer.bells_heard, *count),
         Condition::Bells { count, label: Some(label) } => {
             let is_source =

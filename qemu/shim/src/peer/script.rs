@@ -53,6 +53,7 @@
 //! |---|---|
 //! | `console TEXT` | the guest printed it, after what the last such step found |
 //! | `open` | the guest has opened its console, or is ready to receive on a UART |
+//! | `closed` | the guest has its console at RM not open: it has closed it, or has not opened it yet |
 //! | `bells N [LABEL]` | the guest rang N times more than such steps have counted, whatever or with that label |
 //! | `messages N` | the guest sent N messages more than such steps have counted |
 //! | `message LABEL TEXT [COUNT]` | the guest sent these, through a queue or a ring, with nothing else between on that queue; another message fails the run |
@@ -163,6 +164,7 @@ pub(super) enum Verb {
 pub(super) enum Condition {
     Console(String),
     Open,
+    Closed,
     Bells { count: u64, label: Option<u32> },
     Messages(u64),
     Message { label: u32, text: String, count: u64 },

@@ -327,6 +327,23 @@ fn an_owner_may_open_late_or_never() {
 }
 
 #[test]
+fn a_guest_that_ends_without_closing_its_console_is_found_out() {
+    let script = "wait closed\nexpect open\nexpect closed\nexpect exit off";
+    let reason = "the guest ended before script line 3 `expect closed`".into();
+    let mut rig = Rig::scripted(script);
+    rig.run();
+    rig.open_console();
+    assert_eq!(rig.end(VmEnd::Off), AfterEnd::Finished(Outcome::Failure(reason)));
+
+    let mut rig = Rig::scripted(script);
+    rig.run();
+    rig.open_console();
+    rig.request(gunyah_abi::rm::MessageId::CONSOLE_CLOSE, 2, b"\0\0\0\0");
+    rig.run();
+    assert_eq!(rig.end(VmEnd::Off), AfterEnd::Finished(Outcome::Success));
+}
+
+#[test]
 fn a_flood_is_not_paced() {
     let mut rig = Rig::scripted("wait open\nflood 100000");
     rig.open_console();

@@ -102,6 +102,7 @@ fn condition(words: &mut Words) -> Result<Condition, Problem> {
     Ok(match word.as_str() {
         "console" => Condition::Console(words.text("text")?),
         "open" => Condition::Open,
+        "closed" => Condition::Closed,
         "bells" => Condition::Bells { count: words.number("count")?, label: optional(words)? },
         "messages" => Condition::Messages(words.number("count")?),
         "message" => Condition::Message {
