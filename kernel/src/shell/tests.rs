@@ -1,6 +1,7 @@
 //! Every command, as a person sees it, in a system around fakes.
 
 pub(crate) mod rig;
+mod shared;
 
 use super::{commands::Next, run};
 use crate::ending::{End, wishes};

@@ -15,6 +15,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("sharing::a_parcel_shared_before_the_vm_ran", early),
     Scenario::new("sharing::parcels_that_are_not_what_they_must_be", lies),
     Scenario::new("sharing::a_ring_of_bytes_until_it_is_recalled", ring),
+    Scenario::new("sharing::the_shell_sends_on_rings", said),
     Scenario::new("sharing::a_ring_whose_indices_go_wild", wild),
     Scenario::new("sharing::rings_that_the_tree_names", named),
     Scenario::new("sharing::memory_taken_away_by_force", seized),
@@ -99,6 +100,20 @@ fn ring(lab: &Lab) -> Result<()> {
         &["ring 7 of VM 3: its memory is recalled: closed", "unmapped and released"],
     )?;
     billy.shows("mem parcels", &["nobody shares memory with this VM"])?;
+    billy.power_off()
+}
+
+fn said(lab: &Lab) -> Result<()> {
+    let script = format!(
+        "add ring 7 16384\nadd ring 8 16384\nexpect accepted 7\nexpect accepted 8\nwait ms 20\n{ATTACH}\
+         poke 7 0x14 0x10005\npoke 7 0xd4 0x10005\nattach 8\nexpect attached 8\n\
+         type \"ring send 7 hello\\r\"\nexpect console \"5 bytes go out on ring 7\"\n\
+         expect bytes 7 0x1100 68656c6c6f\nexpect word 7 0x90 5\n\
+         type \"ring send 8 hello there\\r\"\nexpect console \"11 bytes go out on ring 8\"\n\
+         expect message 8 \"hello there\"\nexpect nothing 8"
+    );
+    let mut billy = lab.played(&script)?;
+    billy.shows("ring list", &["in 0 (0 bytes), out 1 (5 bytes)", "out 1 (11 bytes)"])?;
     billy.power_off()
 }
 
