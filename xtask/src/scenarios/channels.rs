@@ -15,6 +15,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("channels::shutdown_answers_what_came", shutdown),
     Scenario::new("channels::shutdown_without_a_console", shutdown_unseen),
     Scenario::new("channels::shutdown_before_the_first_prompt", shutdown_unheard),
+    Scenario::new("channels::a_storm_on_late_doorbells_is_answered", storm),
     Scenario::new("channels::sixty_four_idle_channels_cost_nothing", idle),
 ];
 
@@ -107,6 +108,30 @@ fn shutdown_unheard(lab: &Lab) -> Result<()> {
     let said = billy.expect_exit(Outcome::End)?;
     ensure!(!said.contains("billy>"), billy.failure("the prompt was written"));
     Ok(())
+}
+
+fn storm(lab: &Lab) -> Result<()> {
+    let each = |step: &dyn Fn(u32) -> String| -> String { (1000..1064).map(step).collect() };
+    let add = each(&|bell| format!("add doorbell {bell} peer=0x85\nadd source {bell} peer=0x85\n"));
+    let (burst, answers) = (
+        each(&|bell| format!("burst {bell} 0x1 3\n")),
+        each(&|bell| format!("expect bells 1 {bell}\n")),
+    );
+    // The guest runs again when all have rung: the three rings of each are one to it.
+    let script = format!(
+        "silent on\n{add}status 0x85 RUNNING RUN\n\
+         expect console \"bell source 1063 of VMID 0x85: new\"\n\
+         repeat 20\n{burst}{answers}end\n\
+         send 2 \"after {{n}}\" 20\nexpect message 2 \"after {{n}}\" 20"
+    );
+    let mut billy = lab.played(&script)?;
+    billy.shows_all(&[
+        ("bell list", &["bell 1000 in: interrupts 20, rings 20", "bell 1063 in: interrupts 20"]),
+        ("bell list", &["bell 1063 out: rings 20"]),
+        ("irq", &["unexpected 0"]),
+        ("uptime", &["up "]),
+    ])?;
+    billy.power_off()
 }
 
 fn idle(lab: &Lab) -> Result<()> {
