@@ -23,11 +23,13 @@ pub struct Gate {
     used: Watched<Use>,
     /// How often the use changed, plus one.
     changes: Cell<u64>,
+    /// The service ended by itself, and nothing else had the channel since.
+    over: Cell<bool>,
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { used: Watched::default(), changes: Cell::new(1) }
+        Self { used: Watched::default(), changes: Cell::new(1), over: Cell::new(false) }
     }
 }
 
@@ -41,6 +43,7 @@ impl Gate {
     pub fn set(&self, new: Use) {
         if self.now() != Use::Closed {
             self.changes.set(self.changes.get().wrapping_add(1));
+            self.over.set(self.over.get() && new == Use::Service);
             self.used.set(new);
         }
     }
@@ -64,15 +67,18 @@ impl Gate {
         self.used.until(|now| wanted(now).then_some(now)).await
     }
 
-    /// Waits for the service's turn, which comes back only after something else had the channel once it is `over`.
-    /// False if the channel is closed.
-    pub fn turn(&self, mut over: bool) -> impl Future<Output = bool> {
+    /// Whether nobody is there to take what comes: the channel is closed, or its service ended by itself.
+    pub fn is_deserted(&self) -> bool {
+        self.is_closed() || self.over.get()
+    }
+
+    /// Waits for the service's turn, which comes back only after something else had the channel once it ended by
+    /// itself. False if the channel is closed.
+    pub fn turn(&self) -> impl Future<Output = bool> {
         poll_fn(move |cx| {
-            let now = self.now();
-            over &= now == Use::Service;
-            match now {
+            match self.now() {
                 Use::Closed => return Poll::Ready(false),
-                Use::Service if !over => return Poll::Ready(true),
+                Use::Service if !self.over.get() => return Poll::Ready(true),
                 _ => self.used.register(cx),
             }
             Poll::Pending
@@ -94,7 +100,11 @@ impl Gate {
                 self.used.register(cx);
                 seen = self.changes.get();
             }
-            service.as_mut().poll(cx).map(Some)
+            let polled = service.as_mut().poll(cx);
+            if polled.is_ready() {
+                self.over.set(true);
+            }
+            polled.map(Some)
         })
     }
 
@@ -171,23 +181,24 @@ mod tests {
         let (gate, turns) = (Gate::default(), Cell::new(0));
         let mut tasks = Tasks::new();
         let task = tasks.spawn(async {
-            while gate.turn(turns.get() > 0).await {
-                turns.set(turns.get() + 1);
+            while gate.turn().await {
+                let service = pin!(async { turns.set(turns.get() + 1) });
+                gate.while_service(service).await;
             }
         });
         for _ in 0..3 {
             tasks.run_until_idle();
-            assert_eq!(turns.get(), 1);
+            assert!(turns.get() == 1 && gate.is_deserted());
             gate.release();
         }
-        assert!(gate.claim("ring"));
+        assert!(gate.claim("ring") && !gate.is_deserted());
         tasks.run_until_idle();
         gate.release();
         tasks.run_until_idle();
         assert_eq!((turns.get(), tasks.is_done(task)), (2, false));
         gate.set(Use::Closed);
         tasks.run_until_idle();
-        assert!(tasks.is_done(task));
+        assert!(tasks.is_done(task) && gate.is_deserted());
     }
 
     #[test]

@@ -111,8 +111,12 @@ impl<H: Hypercalls> Channel<H> {
         parts.into_iter().flatten()
     }
 
-    /// Whether nothing that was received waits for its answer.
+    /// Whether nothing that was received waits for its answer. What nobody will ever take does not count: else a peer
+    /// whose misuse ended the service could still hold up the end.
     pub fn is_quiet(&self) -> bool {
+        if self.about().gate.is_deserted() {
+            return true;
+        }
         let ready = match self {
             Self::Bell(bell) => bell.receiver.is_ready() || bell.owes(),
             Self::Queue(queue) => match &queue.receiver {

@@ -1,9 +1,13 @@
 //! The end, with services still busy and a console that does not close.
 
 use super::*;
-use crate::shell::tests::rig::Rig;
+use crate::{
+    channels::{self, About},
+    services::SERVICES_LABEL,
+    shell::tests::rig::Rig,
+};
 use core::cell::Cell;
-use gunyah::fake::Tasks;
+use gunyah::{fake::Tasks, queue::QueueConfig};
 
 /// Services and the end as tasks; the second value is the end's task.
 fn tasks<'r>(rig: &'r Rig, ended: &'r Cell<Option<End>>) -> (Tasks<'r>, usize) {
@@ -81,6 +85,34 @@ fn a_peer_that_takes_no_answers_holds_it_up_for_no_longer_than_the_deadline() {
     rig.system.ending.ask(End::PowerOff);
     let took = pass(&rig, &mut tasks, &ended);
     assert!((DRAIN..DRAIN + Duration::from_millis(20)).contains(&took), "{took:?}");
+}
+
+#[test]
+fn a_peer_whose_nonsense_closed_its_channel_does_not_hold_it_up() {
+    let (rig, ended) = (Rig::new(), Cell::new(None));
+    let (guest, registry) = (&rig.setup.guest, &rig.system.channels);
+    let hypervisor = guest.hypervisor();
+    let (to_peer, to_guest) =
+        (hypervisor.queue(guest, &rig.peer, 8, 240), hypervisor.queue(&rig.peer, guest, 8, 240));
+    rig.board.wire(981, to_guest.rx_virq);
+    let end = |capability, intid| {
+        Some(channels::End {
+            config: QueueConfig { capability, max_message_size: 240, depth: 8 },
+            intid,
+        })
+    };
+    let about = About::tree(Some(SERVICES_LABEL), None, "/services");
+    registry.add_queue(about, end(to_peer.tx, 980), end(to_guest.rx, 981)).unwrap();
+    let (mut tasks, _) = tasks(&rig, &ended);
+    assert_eq!(rig.system.directory.channels().len(), 1);
+    for _ in 0..17 {
+        rig.peer.msgqueue_send(to_guest.tx, &[0], true).unwrap();
+        rig.board.deliver(hypervisor);
+        tasks.run_until_idle();
+    }
+    assert!(rig.system.directory.channels().is_empty());
+    rig.system.ending.ask(End::PowerOff);
+    assert!(pass(&rig, &mut tasks, &ended) < Duration::from_millis(20));
 }
 
 #[test]

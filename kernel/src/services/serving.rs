@@ -17,12 +17,9 @@ pub fn serve_bell<H: Hypercalls + 'static>(
 ) -> Serving {
     Box::pin(async move {
         let (gate, done) = (&bell.about.gate, || bell.receiver.statistics().rings);
-        let mut over = false;
-        while gate.turn(over).await {
+        while gate.turn().await {
             let service = pin!(keep(&clock, task, || bell.serve(), |_| false, done));
-            let end = gate.while_service(service).await;
-            over = end.is_some();
-            if let Some(error) = end {
+            if let Some(error) = gate.while_service(service).await {
                 log::error!(target: "bell", "{error}");
             }
         }
@@ -51,22 +48,18 @@ pub fn serve_queue<H: Hypercalls + 'static>(
         return Some(Box::pin(async move {
             let (gate, transport) =
                 (&queue.about.gate, QueuePair { sender: &*sender, receiver: &*receiver });
-            let mut over = false;
-            while gate.turn(over).await {
+            while gate.turn().await {
                 let service = pin!(serve_channel(directory, identity.clone(), &transport, &clock));
-                over = gate.while_service(service).await.is_some();
+                gate.while_service(service).await;
             }
         }));
     }
     Some(Box::pin(async move {
         let (gate, done) = (&queue.about.gate, || receiver.statistics().messages);
         let is_final = |error: &QueueError| matches!(error, QueueError::Broken { .. });
-        let mut over = false;
-        while gate.turn(over).await {
+        while gate.turn().await {
             let service = pin!(keep(&clock, task, || echo(&queue, &receiver), is_final, done));
-            let end = gate.while_service(service).await;
-            over = end.is_some();
-            if let Some(error) = end {
+            if let Some(error) = gate.while_service(service).await {
                 log::error!(target: "msgq", "{error}");
             }
         }

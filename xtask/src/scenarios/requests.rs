@@ -113,9 +113,11 @@ fn nonsense(lab: &Lab) -> Result<()> {
          expect reply 2 echo 1 text=yet\n\
          frame 2 ff 16\n\
          expect console \"msgq 2 (VM 3): closed: 16 messages in a row were no requests\"\n\
+         frame 2 ff 1\n\
          ring 3 0x1 10\n\
          expect bells 10\n\
-         type \"poweroff\\r\"\n",
+         type \"poweroff\\r\"\n\
+         expect console \"all that came is answered\"\n",
     )
 }
 
