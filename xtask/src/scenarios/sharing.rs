@@ -3,7 +3,7 @@
 //! The peer's script writes a ring's control lines word by word, as ARCHITECTURE.md has them. Its VM, the owner, has the lower
 //! VMID, so lines 0 and 3 are its own. The guest's session on memory full of zeros is 1.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::{Lab, PROMPT, Scenario};
 use crate::build::variation::Variation;
@@ -15,6 +15,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("sharing::a_parcel_shared_before_the_vm_ran", early),
     Scenario::new("sharing::parcels_that_are_not_what_they_must_be", lies),
     Scenario::new("sharing::a_ring_of_bytes_until_it_is_recalled", ring),
+    Scenario::new("sharing::rings_recalled_in_the_middle_of_use", recalled),
     Scenario::new("sharing::the_shell_sends_on_rings", said),
     Scenario::new("sharing::a_ring_whose_indices_go_wild", wild),
     Scenario::new("sharing::rings_that_the_tree_names", named),
@@ -91,8 +92,12 @@ fn ring(lab: &Lab) -> Result<()> {
     billy.shows("mem parcels", &["label 7, 16384 bytes, mapped", "in use"])?;
     billy.power_off()?;
 
+    // The guest waits for room for what it echoes: nobody reads.
     let script = format!(
-        "add ring 7 16384\nexpect accepted 7\nwait ms 20\n{ATTACH}recall 7\nexpect released 7\nreclaim 7"
+        "add ring 7 16384\nexpect accepted 7\nwait ms 20\n{ATTACH}\
+         poke 7 0x14 0x10005\npoke 7 0xd4 0x10005\npoke 7 0x10 4096\nring 7 1\n\
+         expect word 7 0x50 4096\nexpect word 7 0x90 4096\npoke 7 0x10 8192\nring 7 1\nwait ms 20\n\
+         recall 7\nexpect released 7\nexpect word 7 0x90 4096\nreclaim 7"
     );
     let mut billy = lab.played(&script)?;
     billy.shows(
@@ -100,6 +105,27 @@ fn ring(lab: &Lab) -> Result<()> {
         &["ring 7 of VM 3: its memory is recalled: closed", "unmapped and released"],
     )?;
     billy.shows("mem parcels", &["nobody shares memory with this VM"])?;
+    billy.power_off()
+}
+
+fn recalled(lab: &Lab) -> Result<()> {
+    // What is on its way beside can end only on new memory.
+    let script = "silent on\nadd ring 7 16384\nadd ring 8 16384\nexpect accepted 7\nexpect accepted 8\n\
+         attach 7 bytes\nattach 8\nexpect attached 7\nexpect attached 8\n\
+         begin\nstream 7 4000000\nend\nbegin\nrequest 8 echo 1 text=hello times=20000\nend\n\
+         expect streamed 7 100000\nexpect answers 8 100\nrecall 7\nrecall 8\n\
+         expect released 7\nexpect released 8\nreclaim 7\nreclaim 8\n\
+         log recalled\nshare 7 16384\nshare 8 16384\nexpect accepted 7\nexpect accepted 8\n\
+         attach 7 bytes\nattach 8\nexpect streamed 7 100000\nexpect answers 8 100\n\
+         expect idle within 120000";
+    let mut billy = lab.played(script)?;
+    let closed = |ring| format!("ring {ring} of VM 3: its memory is recalled: closed");
+    billy.shows("log", &[&closed(7), &closed(8), "unmapped and released"])?;
+    let rings = billy.ask("ring list", PROMPT)?;
+    for open in ["ring 7 with VM 3: open, bytes", "ring 8 with VM 3: open, messages"] {
+        ensure!(rings.contains(open), billy.failure(&format!("`{open}` is not shown")));
+    }
+    ensure!(!rings.contains("in 0 "), billy.failure("all was through before the recall"));
     billy.power_off()
 }
 

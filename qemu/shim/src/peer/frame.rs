@@ -68,6 +68,9 @@ fn deliver(
         return progress;
     }
     let Some(queues) = peer.queues.iter().find(|queues| queues.label == label) else {
+        if peer.player.done > 0 {
+            return Progress::Blocked;
+        }
         return Progress::Failed(format!(
             "there is no queue {label}, and no ring to which the peer is attached"
         ));

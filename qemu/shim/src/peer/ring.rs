@@ -299,13 +299,17 @@ pub(super) fn play(
                 match peer.push(*label, message.as_bytes(), surroundings) {
                     Some(Progress::Done) => peer.player.done += 1,
                     Some(progress) => return progress,
+                    None if peer.player.done > 0 => return Progress::Blocked,
                     None => return no_ring(*label),
                 }
             }
             Progress::Done
         }
         RingStep::Stream { label, bytes } => {
-            let Some(place) = peer.ring_place(*label) else { return no_ring(*label) };
+            let Some(place) = peer.ring_place(*label) else {
+                let has_begun = peer.player.done > 0;
+                return if has_begun { Progress::Blocked } else { no_ring(*label) };
+            };
             let mut block = [0; BLOCK];
             while peer.player.done < *bytes {
                 let ring = &mut peer.rings[place];

@@ -70,6 +70,8 @@
 //! | `idle` | all that was begun beside has come to its end |
 //! | `ms N` | N milliseconds passed |
 //!
+//! A step that has sent some of what it sends waits for the ring if the peer goes from it, and goes on when it comes again.
+//!
 //! A ring's messages come to `message` and the frames' conditions like a queue's; the peer looks when the guest rings. Byte
 //! N of the pattern is `N ^ N >> 8`, cut to 8 bits. Services go by name (`echo`) or number, codes by name (`busy`) or number.
 //! A payload is `BYTES` in hexadecimal, or `text=TEXT` with its length before it, as `echo` takes it. That of a reply may

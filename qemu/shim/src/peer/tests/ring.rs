@@ -233,6 +233,25 @@ fn the_peer_comes_again() {
 }
 
 #[test]
+fn what_has_begun_goes_on_when_the_peer_comes_again() {
+    let script = "attach 16 bytes\nexpect attached 16\nbegin\nstream 16 100000\nend\nwait ms 1\n\
+        detach 16\nwait ms 2\nattach 16 bytes\nexpect idle";
+    let mut guest = Guest::new(script, BYTES);
+    for now in [1_000_000, 3_000_000] {
+        guest.rig.clock.0.set(now);
+        guest.turn();
+    }
+    assert!(guest.rig.machine.peers[0].unfinished().is_some());
+    for _ in 0..200 {
+        // That the peer went and came is told as an error.
+        let _ = guest.consumer.read(&mut [0; 4096]);
+        let _ = (guest.consumer.sleep(), guest.producer.room());
+        guest.turn();
+    }
+    assert_eq!(guest.rig.machine.peers[0].unfinished(), None);
+}
+
+#[test]
 fn steps_with_rings_that_cannot_work_fail_by_name() {
     for (script, reason) in [
         ("attach 15", "there is no memory shared as 15"),
