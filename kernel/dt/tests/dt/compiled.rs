@@ -56,7 +56,14 @@ fn base_tree_and_overlay_are_those_of_the_sources() {
 
 #[test]
 fn trees_of_other_systems_are_those_of_the_sources() {
-    for name in ["legacy-v6", "legacy-v2", "launcher-crosvm", "nested-vdevices", "boot-cpu-1"] {
+    for name in [
+        "legacy-v6",
+        "legacy-v2",
+        "launcher-crosvm",
+        "launcher-sample-vm",
+        "nested-vdevices",
+        "boot-cpu-1",
+    ] {
         let source = std::fs::read_to_string(path(&format!("{name}.dts"))).unwrap();
         let Some(compiled) = compile(&path(""), &source) else { return };
         assert_eq!(platform(&[&compiled]), platform(&[&tree(&format!("{name}.dtb"))]));

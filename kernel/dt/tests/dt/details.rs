@@ -353,3 +353,17 @@ fn a_launcher_of_today_asks_for_no_resource_manager() {
     let expected = [(0x2e8, 34, false), (0x2f8, 34, false), (0x3e8, 32, false), (0x3f8, 32, true)];
     assert_eq!(uarts, expected);
 }
+
+#[test]
+fn a_launcher_that_gives_nothing_but_memory_and_a_gic_is_enough() {
+    let platform = platform(&[&tree("launcher-sample-vm.dtb")]);
+    assert_eq!((&platform.resource_manager, platform.psci), (&None, None));
+    assert_eq!((platform.uarts.len(), platform.doorbells.len()), (0, 0));
+    let identity = platform.identity.as_ref().unwrap();
+    assert_eq!((identity.vmid, identity.owner), (0x80, Some(3)));
+    assert_eq!(identity.image_name.as_deref(), Some("linux_vm_0"));
+    let memory: Vec<_> = platform.memory.iter().map(|range| (range.start, range.size)).collect();
+    assert_eq!(memory, [(0x8000_0000, 0x640_0000)]);
+    assert_eq!(platform.gic.distributor.start, 0x3fff_0000);
+    assert_eq!(platform.cpus.len(), 1);
+}
