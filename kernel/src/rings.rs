@@ -12,8 +12,10 @@
 //! | `registry.rs` | which rings there are, and which doorbells belong to them |
 //! | `link.rs` | its two halves, as a transport of messages and a stream of bytes |
 //! | `memory.rs` | the pages and the bell under it |
+//! | `kicks.rs` | a doorbell that only wakes |
 
 mod channel;
+mod kicks;
 mod link;
 mod memory;
 mod registry;

@@ -1,6 +1,7 @@
 //! One ring, from the first header of its peer to its end.
 
 use super::{
+    kicks::Kicks,
     link::{Echo, Link},
     memory::{RingMemory, Ringer, Unfit},
 };
@@ -20,11 +21,10 @@ use core::{
 };
 use embassy_futures::select::{Either, select};
 use gunyah::{
-    doorbell::{Doorbell, DoorbellSource, DoorbellTrigger},
+    doorbell::{Doorbell, DoorbellSource},
     hypercalls::Hypercalls,
     rm::Timer,
 };
-use gunyah_abi::doorbell::ALL_FLAGS;
 use shared_ring::{Bell, Field, Memory, Mode, Modes, Ring, RingError, Side};
 use thiserror::Error;
 
@@ -402,31 +402,6 @@ fn end_of(error: TransportError) -> RingEnd {
         TransportError::Ring(error) => error.into(),
         TransportError::Broken(_) => RingEnd::Gone,
         error => RingEnd::Services(error.into()),
-    }
-}
-
-/// A doorbell whose flags clear themselves, so that each ring interrupts and none is received.
-struct Kicks<'a, H: Hypercalls>(Option<&'a Doorbell<H>>);
-
-impl<'a, H: Hypercalls> Kicks<'a, H> {
-    fn only(bell: &'a Doorbell<H>) -> Self {
-        // As a level the handler receives.
-        let is_edge = bell.trigger() == DoorbellTrigger::Edge;
-        let kicks = Self(is_edge.then_some(bell));
-        kicks.mask(ALL_FLAGS);
-        kicks
-    }
-
-    fn mask(&self, ack: u64) {
-        if let Some(Err(error)) = self.0.map(|bell| bell.mask(ALL_FLAGS, ack)) {
-            log::info!(target: "ring", "{error}");
-        }
-    }
-}
-
-impl<H: Hypercalls> Drop for Kicks<'_, H> {
-    fn drop(&mut self) {
-        self.mask(0);
     }
 }
 
