@@ -257,7 +257,11 @@ fn statistics<H: Hypercalls, C: Timer>(page: &mut Page, manager: &ResourceManage
     ] {
         page.line(format_args!("  {count:>6}  {why}"));
     }
-    page.line(format_args!("interrupts lost {}", counts.lost_interrupts));
+    page.line(format_args!(
+        "interrupts lost {}, receives that found nothing {}",
+        counts.lost_interrupts,
+        manager.receiver().statistics().waits
+    ));
     page.line(format_args!("output without an answer {} bytes", counts.unanswered_output));
     objects::statistics(page, "out", &manager.sender().statistics());
     objects::statistics(page, "in", &manager.receiver().statistics());

@@ -348,7 +348,7 @@ fn rm_stats_counts_each_kind() {
             "1  messages left incomplete",
             "1  too long",
             "0  without memory for them",
-            "interrupts lost 0",
+            "interrupts lost 0, receives that found nothing 6",
             "output without an answer 0 bytes",
         ]
     );

@@ -50,7 +50,7 @@ impl InterruptFaults {
         self.planned.retain(|(_, _, left)| *left > 0);
         let planned = self.planned.iter_mut().find(|(planned, ..)| *planned == virq)?;
         planned.2 -= 1;
-        log::debug!("fault with INTID {}: {:?}", virq.intid, planned.1);
+        log::info!("fault with INTID {}: {:?}", virq.intid, planned.1);
         Some(planned.1)
     }
 }
@@ -103,7 +103,7 @@ impl HypercallFaults {
         self.0.retain(|(_, _, left)| *left > 0);
         let (_, error, left) = self.0.iter_mut().find(|(planned, ..)| *planned == hypercall)?;
         *left -= 1;
-        log::debug!("fault with {hypercall}: {error}");
+        log::info!("fault with {hypercall}: {error}");
         Some(Answer::error(*error))
     }
 }

@@ -1,6 +1,7 @@
 //! The Resource Manager as it behaves, and what the shell learns from it.
 
 use anyhow::{Result, ensure};
+use billy_shim::machine_file::MachineFile;
 
 use super::{Lab, PROMPT, Scenario};
 use crate::machine::Machine;
@@ -121,19 +122,28 @@ fn notifications(lab: &Lab) -> Result<()> {
 }
 
 fn in_order(lab: &Lab) -> Result<()> {
-    let options = MachineOptions {
-        tune: Some(|file| {
-            file.options.rm.in_order = true;
-            file.options.rm.replies = 8;
-        }),
-        ..MachineOptions::default()
+    // Replies that wait for the notifications before them leave none waiting when the output is that far; where replies
+    // overtake, the second flood makes RM lose the oldest.
+    let notifications = |in_order| -> Result<u64> {
+        let tune: fn(&mut MachineFile) = match in_order {
+            true => |file| (file.options.rm.in_order, file.options.rm.replies) = (true, 8),
+            false => |file| file.options.rm.replies = 8,
+        };
+        let script = "expect console \"\\n10\\r\\n\"\nflood 200 1\n\
+                      expect console \"\\n700\\r\\n\"\nflood 256 1\ntype \"\\x03\"\n";
+        let options = MachineOptions { tune: Some(tune), ..MachineOptions::default() };
+        let mut billy = booted(lab, script, options)?;
+        count(&mut billy, 3000)?;
+        billy.expect(PROMPT)?;
+        billy.shows("rm stats", &["timeouts 0", "packets dropped 0"])?;
+        let notifications = billy.count("rm stats", "notifications ", "notifications ")?;
+        billy.power_off()?;
+        Ok(notifications)
     };
-    let script = "expect console \"\\n10\\r\\n\"\nflood 100 1\ntype \"\\x03\"\n";
-    let mut billy = booted(lab, script, options)?;
-    count(&mut billy, 3000)?;
-    billy.expect(PROMPT)?;
-    billy.shows("rm stats", &["timeouts 0", "packets dropped 0"])?;
-    billy.power_off()
+    let (in_order, overtaking) = (notifications(true)?, notifications(false)?);
+    ensure!(in_order >= 456, "{in_order} notifications came, though replies keep the order");
+    ensure!(overtaking < 456, "{overtaking} notifications came, though replies overtake");
+    Ok(())
 }
 
 fn dropped_request(lab: &Lab) -> Result<()> {

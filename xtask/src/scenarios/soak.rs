@@ -93,6 +93,23 @@ fn soak(lab: &Lab) -> Result<()> {
         let reason = format!("`{what}` {count} times, not {least}");
         ensure!(count >= least as usize, billy.failure(&reason));
     }
+    let path = lab.dir.join("shim.log");
+    let log = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    for (fault, least) in [
+        ("INTID 961: Lose", 15),
+        ("INTID 962: Lose", 15),
+        ("INTID 964: Lose", 15),
+        ("INTID 961: Double", 100),
+        ("INTID 964: Double", 100),
+        ("MSGQUEUE_SEND (0x1b): BUSY (31)", 45),
+        ("MSGQUEUE_RECEIVE (0x1c): BUSY (31)", 45),
+        ("DOORBELL_SEND (0x12): BUSY (31)", 45),
+        ("DOORBELL_RECEIVE (0x13): BUSY (31)", 45),
+    ] {
+        let count = log.matches(&format!("fault with {fault}")).count();
+        let reason = format!("the fault {fault} came {count} times, not {least}");
+        ensure!(count >= least, billy.failure(&reason));
+    }
     for line in services.lines().filter(|line| line.contains(", outstanding ")) {
         ensure!(line.ends_with("outstanding 0"), billy.failure(&format!("not answered: {line}")));
     }

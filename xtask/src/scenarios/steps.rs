@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::{Lab, PROMPT};
 use crate::machine::Machine;
@@ -89,6 +89,21 @@ impl Machine {
     /// As [`Self::shows`].
     pub fn shows_all(&mut self, expected: &[(&str, &[&str])]) -> Result<()> {
         expected.iter().try_for_each(|(line, wanted)| self.shows(line, wanted))
+    }
+
+    /// Types a line into the shell, and takes from its answer the number behind `words`, in the first line that begins with
+    /// `start`.
+    ///
+    /// # Errors
+    /// There is no answer, or no such number in it.
+    pub fn count(&mut self, line: &str, start: &str, words: &str) -> Result<u64> {
+        let answer = self.ask(line, PROMPT)?;
+        let number = answer.lines().filter(|line| line.starts_with(start)).find_map(|line| {
+            let (_, rest) = line.split_once(words)?;
+            let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            rest[..end].parse().ok()
+        });
+        number.with_context(|| self.failure(&format!("`{line}` shows no number behind `{words}`")))
     }
 
     /// Powers off from the shell, and expects that end.

@@ -277,8 +277,10 @@ pub fn script() -> String {
     script += &everything(|times| times, RAW_WARM..RAW_ROUNDS);
     script += "wait ms 120000\n";
     script += LOOK;
-    script += "type \"msgq list\\r\"\nwait ms 100\ntype \"bell list\\r\"\nwait ms 100\n\
-               type \"services\\r\"\nwait ms 100\ntype \"poweroff\\r\"\n";
+    for line in ["msgq list", "bell list", "services"] {
+        let _ = write!(script, "type \"{line}\\r\"\nwait ms 100\n");
+    }
+    script += "type \"poweroff\\r\"\n";
     script
 }
 
