@@ -125,7 +125,10 @@ impl Machine {
     pub fn ask(&mut self, line: &str, answer: &str) -> Result<String> {
         self.send(format!("{line}\r"));
         self.expect(line)?;
-        self.expect("\n")?;
+        // A line of the log may come in between; then the shell draws its own again.
+        while self.expect("\n")?.contains("] ") {
+            self.expect(line)?;
+        }
         // The line's end may be part of the answer.
         self.cursor -= 1;
         self.expect(answer)
