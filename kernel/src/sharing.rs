@@ -3,7 +3,7 @@
 //! Who ended is told by the one task that follows that (`channels`), once the channels to that VM
 //! are closed; here its parcels go then.
 
-use crate::{memory::shared::Parcels, system::System};
+use crate::{memory::shared::Parcels, system::System, task::yield_now};
 use alloc::sync::Arc;
 use embassy_futures::select::{Either, select};
 use gunyah::{
@@ -72,6 +72,8 @@ async fn handle<H, C>(
             match manager.resources(memory.owner).await {
                 Ok(resources) => {
                     system.channels.learn(memory.owner, &resources);
+                    // As after every such list: rings whose doorbells went end first.
+                    yield_now().await;
                     system.rings.pair(&system.channels);
                 }
                 Err(error) => log::info!(target: "ring", "{error}"),

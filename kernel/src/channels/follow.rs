@@ -7,7 +7,7 @@
 //! end of a VM closes its channels at once, and then has its memory released.
 
 use super::peers::{MOST_PEERS, News, has_ended};
-use crate::system::System;
+use crate::{system::System, task::yield_now};
 use alloc::{sync::Arc, vec::Vec};
 use core::cell::RefCell;
 use gunyah::{
@@ -181,7 +181,11 @@ where
 
     async fn ask(&self, vmid: u16) {
         match refresh(self.system, self.manager, vmid).await {
-            Ok(true) => (self.changed)(),
+            Ok(true) => {
+                // Rings whose doorbells went end first, so that they can begin anew with others.
+                yield_now().await;
+                (self.changed)();
+            }
             Ok(false) => {}
             Err(error) => log::warn!(target: "rm", "{error}"),
         }

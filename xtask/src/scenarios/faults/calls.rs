@@ -69,10 +69,10 @@ pub fn mask_errors(lab: &Lab) -> Result<()> {
         let _ = write!(
             script,
             "hypercall doorbell_mask {code}\nadd ring 9 16384\nexpect accepted 9 within 30000\n\
-             expect told 9 accepted within 30000\nattach 9\nexpect attached 9 within 30000\nrequest 9 echo 1 text=tame\n\
+             attach 9\nexpect attached 9 within 30000\nrequest 9 echo 1 text=tame\n\
              expect reply 9 echo 1 text=tame within 30000\ndetach 9\nremove ring 9\n\
              status 3 RUNNING RUN\nexpect released 9 within 30000\n\
-             expect told 9 released within 30000\nreclaim 9\nwait ms 300\n"
+             reclaim 9\n"
         );
     }
     let mut billy = lab.played(&script)?;
